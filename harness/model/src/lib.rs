@@ -1,0 +1,24 @@
+//! What kolea talks about: tests, machine specs, events, verdicts, exit codes.
+//!
+//! Types and serde only. Everything else in the workspace depends on this crate, and it depends on nothing of theirs,
+//! so that the suite, the engine and the reports can be understood (and tested) apart from each other.
+
+mod event;
+mod exit;
+mod machine;
+mod names;
+mod phase;
+mod test;
+mod verdict;
+
+pub use event::{Event, EventKind, Finding, FindingSource, Plan, PlannedGroup, RunInfo};
+pub use exit::ExitCode;
+pub use machine::{Firmware, MachineNeeds, MachineSpec};
+pub use names::is_bucket_name;
+pub use names::{BUCKET_PREFIX, bucket_name};
+pub use phase::Phase;
+pub use test::{
+    DEFAULT_EXCLUSIVE_TIMEOUT, DEFAULT_SHARED_TIMEOUT, ExternalTest, Restriction, TestCase,
+    TestSource, UserConfig,
+};
+pub use verdict::{InfraCause, SkipReason, Verdict};

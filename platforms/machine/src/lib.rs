@@ -1,0 +1,10 @@
+//! Machines, and what serves every one of them whatever platform it runs on: the [`Platform`] and [`Machine`] traits,
+//! SSH, the guest agent (kolet), the reboot protocol, the journal, provisioning and the facts about distributions.
+
+mod error;
+mod machine;
+mod platform;
+
+pub use error::{Down, DownKind, MachineError};
+pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine};
+pub use platform::{LaunchRequest, Platform, PlatformFacts, Provision, Unit};

@@ -1,0 +1,108 @@
+//! A running machine.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, watch};
+
+use crate::{Down, MachineError};
+
+/// `/proc/sys/kernel/random/boot_id`: changes with every boot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BootId(pub String);
+
+/// A command for the guest's shell.
+#[derive(Clone, Debug, Default)]
+pub struct Exec {
+    /// What it is for, in one word: `check`, `install`, `run-test-unit`… (messages, traces and the fake platform go by it).
+    pub label: &'static str,
+    /// The command line, run by the login shell of the profile's user.
+    pub command: String,
+    /// What it reads from standard input.
+    pub stdin: Vec<u8>,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// The exit status; 128 plus the signal's number if a signal ended it.
+    pub status: i32,
+    /// Standard output; what exceeds [`ExecOutput::LIMIT`] is dropped.
+    pub stdout: Vec<u8>,
+    /// Standard error, with the same limit.
+    pub stderr: Vec<u8>,
+}
+
+impl ExecOutput {
+    /// How much of each stream is kept, in bytes.
+    pub const LIMIT: usize = 4 << 20;
+
+    /// Standard output as text.
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// One entry of the guest's journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// When it was written, by the guest's clock.
+    pub time: DateTime<Utc>,
+    /// `_BOOT_ID`, without dashes.
+    pub boot_id: String,
+    /// `_SYSTEMD_UNIT`.
+    pub unit: Option<String>,
+    /// `SYSLOG_IDENTIFIER`.
+    pub identifier: Option<String>,
+    /// `_PID`.
+    pub pid: Option<u32>,
+    /// `MESSAGE`; invalid UTF-8 replaced.
+    pub message: String,
+}
+
+/// What a machine says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A line of the serial console, without its line ending.
+    Console(String),
+    /// An entry of the journal.
+    Journal(Arc<JournalEntry>),
+}
+
+/// A running machine. All futures may be dropped at any time; time limits are the caller's.
+#[async_trait]
+pub trait Machine: Debug + Send + Sync {
+    /// Its UUID.
+    fn id(&self) -> &str;
+
+    /// The directory of its artefacts: `console.txt`, `journal.txt`, and what others put there.
+    fn dir(&self) -> &Path;
+
+    /// Waits until a command ran over a new SSH connection, in a boot other than `previous`, and returns that boot's id.
+    /// Goes on trying until it succeeds or the machine is down.
+    async fn wait_ready(&self, previous: Option<&BootId>) -> Result<BootId, MachineError>;
+
+    /// Runs a command and waits for its end. Dropping the future kills the command.
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError>;
+
+    /// Waits until the machine can't go on. Never resolves while it is well.
+    async fn down(&self) -> Down;
+
+    /// Console lines and journal entries from the very first on. Can be taken once; a reader that stalls stalls the guest's output.
+    fn take_lines(&self) -> Option<mpsc::Receiver<Line>>;
+
+    /// Counts the machine's resets (a reboot of the guest is one).
+    fn resets(&self) -> watch::Receiver<u32>;
+
+    /// Stops the machine and everything that belongs to it, waits for its end and removes what nobody needs.
+    /// Returns how the process ended in one line. The lines' channel closes after the last line. Calling it again is harmless.
+    async fn stop(&self) -> String;
+}
