@@ -3,8 +3,10 @@
 
 mod error;
 mod machine;
+mod native;
 mod platform;
 
 pub use error::{Down, DownKind, MachineError};
 pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine};
+pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
 pub use platform::{LaunchRequest, Platform, PlatformFacts, Provision, Unit};
