@@ -5,6 +5,7 @@ mod error;
 mod machine;
 mod native;
 mod platform;
+pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};
 pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine};

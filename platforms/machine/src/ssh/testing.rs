@@ -1,0 +1,1 @@
+//! An SSH server in this process that runs commands with the host's `sh`.
