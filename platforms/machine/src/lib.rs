@@ -2,9 +2,11 @@
 //! SSH, the guest agent (kolet), the reboot protocol, the journal, provisioning and the facts about distributions.
 
 mod error;
+pub mod ignition;
 mod machine;
 mod native;
 mod platform;
+pub mod profile;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};

@@ -1,0 +1,196 @@
+//! Provisioning by Ignition. Configs are never merged here: a parent config lists them, and the guest's Ignition merges.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ignition_config::{Config, Error};
+use serde_json::{Value, json};
+
+use crate::profile::ProfileFile;
+use crate::{Provision, Unit};
+
+/// The oldest spec that merges; every Ignition with spec 3 reads it.
+const SPEC: &str = "3.0.0";
+
+/// What the harness itself wants of a first boot.
+#[derive(Clone, Debug, Default)]
+pub struct HarnessConfig<'a> {
+    /// The user that our key lets in; Ignition makes the user if the image does not have it.
+    pub user: &'a str,
+    /// Our key, as a line of `authorized_keys`.
+    pub public_key: &'a str,
+    /// The platform's units, such as the journal stream.
+    pub units: Vec<Unit>,
+    /// The distribution's files (`Profile::files`).
+    pub files: &'a [ProfileFile],
+}
+
+/// Checks that a config is JSON of a known 3.x spec with values of the right types. The error names the place.
+pub fn validate(text: &str) -> Result<(), String> {
+    match Config::parse_str(text) {
+        // Ignition only warns about keys that it does not know, and so does it here: by silence.
+        Ok(_) => Ok(()),
+        Err(Error::UnknownVersion(version)) if version.major == 2 => Err(format!(
+            "Ignition config has version {version}, but only 3.x is supported: translate it to 3.x"
+        )),
+        Err(Error::UnknownVersion(version)) => Err(format!(
+            "Ignition config has version {version}, which is not known (3.0.0 to 3.6.0 are)"
+        )),
+        Err(Error::InvalidVersion(error)) => Err(format!(
+            "Ignition config's `ignition.version` is not a version: {error}"
+        )),
+        Err(Error::Serialization(error)) if error.is_data() => {
+            Err(format!("Ignition config is invalid: {error}"))
+        }
+        Err(Error::Serialization(error)) => {
+            Err(format!("Ignition config is not valid JSON: {error}"))
+        }
+        Err(error) => Err(format!("Ignition config is invalid: {error}")),
+    }
+}
+
+/// The config for a machine's first boot: a parent that merges the users' configs in order, then the harness's own.
+pub fn render(provision: &Provision, harness: &HarnessConfig<'_>) -> String {
+    let own = own_config(provision, harness).to_string();
+    let merge: Vec<Value> = provision
+        .configs
+        .iter()
+        .map(|config| config.text.as_ref())
+        .chain([own.as_str()])
+        .map(|text| json!({ "source": data_url(text.as_bytes(), "application/json") }))
+        .collect();
+    json!({ "ignition": { "version": SPEC, "config": { "merge": merge } } }).to_string()
+}
+
+fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
+    let units: Vec<Value> = provision
+        .units
+        .iter()
+        .chain(&harness.units)
+        .map(|unit| {
+            json!({ "name": unit.name, "enabled": unit.enabled, "contents": unit.contents })
+        })
+        .collect();
+    let files: Vec<Value> = harness
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "path": file.path,
+                "mode": 0o644,
+                "overwrite": true,
+                "contents": { "source": data_url(file.contents.as_bytes(), "") },
+            })
+        })
+        .collect();
+    let mut config = json!({
+        "ignition": { "version": SPEC },
+        "passwd": { "users": [
+            { "name": harness.user, "sshAuthorizedKeys": [harness.public_key] },
+        ]},
+        "systemd": { "units": units },
+    });
+    if !files.is_empty() {
+        config["storage"] = json!({ "files": files });
+    }
+    config
+}
+
+fn data_url(data: &[u8], media_type: &str) -> String {
+    format!("data:{media_type};base64,{}", STANDARD.encode(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use kolea_model::UserConfig;
+
+    use super::*;
+
+    fn merged(parent: &str) -> Vec<Value> {
+        let parent: Value = serde_json::from_str(parent).unwrap();
+        parent["ignition"]["config"]["merge"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|child| {
+                let source = child["source"].as_str().unwrap();
+                let data = source.split_once(";base64,").unwrap().1;
+                serde_json::from_slice(&STANDARD.decode(data).unwrap()).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn configs_come_in_order_and_ours_last() {
+        let config = |text: &str| UserConfig {
+            path: "config.ign".into(),
+            text: text.into(),
+        };
+        let unit = |name: &str, enabled| Unit {
+            name: name.to_owned(),
+            enabled,
+            contents: "[Unit]\n".to_owned(),
+        };
+        let provision = Provision {
+            configs: vec![
+                config(r#"{"ignition":{"version":"3.4.0"}}"#),
+                config(r#"{"ignition":{"version":"3.0.0"},"ü":"→"}"#),
+            ],
+            units: vec![unit("kola-runext.service", false)],
+        };
+        let files = [ProfileFile {
+            path: "/etc/x".to_owned(),
+            contents: "x=1\n".to_owned(),
+        }];
+        let parent = render(
+            &provision,
+            &HarnessConfig {
+                user: "core",
+                public_key: "ssh-ed25519 AAAA kolea",
+                units: vec![unit("stream.service", true)],
+                files: &files,
+            },
+        );
+        validate(&parent).unwrap();
+        let children = merged(&parent);
+        assert_eq!(children.len(), 3);
+        assert_eq!(children[0]["ignition"]["version"], "3.4.0");
+        assert_eq!(children[1]["ü"], "→");
+        let own = &children[2];
+        validate(&own.to_string()).unwrap();
+        assert_eq!(own["passwd"]["users"][0]["name"], "core");
+        assert_eq!(own["systemd"]["units"][0]["name"], "kola-runext.service");
+        assert_eq!(own["systemd"]["units"][0]["enabled"], false);
+        assert_eq!(own["systemd"]["units"][1]["name"], "stream.service");
+        assert_eq!(
+            own["storage"]["files"][0]["contents"]["source"],
+            "data:;base64,eD0xCg=="
+        );
+        assert_eq!(own["storage"]["files"][0]["mode"], 420);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (text, expected) in [
+            ("", "not valid JSON: EOF"),
+            ("variant: fcos", "not valid JSON: expected value at line 1"),
+            ("{}", "missing field `ignition`"),
+            (r#"{"ignition":{"version":"two"}}"#, "is not a version"),
+            (
+                r#"{"ignition":{"version":"2.2.0"}}"#,
+                "only 3.x is supported",
+            ),
+            (r#"{"ignition":{"version":"3.99.0"}}"#, "not known"),
+            (
+                "{\"ignition\":{\"version\":\"3.2.0\"},\n\"storage\":{\"files\":[{\"path\":5}]}}",
+                "expected a string at line 2",
+            ),
+        ] {
+            let error = validate(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains('\n'));
+        }
+        for minor in 0..=6 {
+            validate(&format!(r#"{{"ignition":{{"version":"3.{minor}.0"}}}}"#)).unwrap();
+        }
+    }
+}
