@@ -1,1 +1,30 @@
-//! placeholder
+//! The engine: plans which tests share machines and in which order they start, runs them, watches every machine, and
+//! says what happened in events. It knows platforms by their traits only, and nothing about reports.
+
+mod admission;
+mod control;
+mod events;
+mod external;
+mod group;
+mod guard;
+mod host;
+mod ledger;
+mod log;
+mod native;
+mod options;
+mod order;
+mod outcome;
+mod plan;
+pub mod rules;
+mod run;
+mod session;
+mod watch;
+
+pub use control::Control;
+pub use events::EventSender;
+pub use host::{
+    HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory,
+};
+pub use options::{Case, RunOptions};
+pub use plan::plan;
+pub use run::run;

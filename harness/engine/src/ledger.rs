@@ -1,0 +1,200 @@
+//! The books: which attempts at which tests are open, and what came of each test. Every event about an attempt is
+//! sent from here, so that none is ever left open and every planned test ends exactly once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kolea_model::{EventKind, ExitCode, Plan, Verdict};
+use tokio::time::Instant;
+
+use crate::EventSender;
+
+#[derive(Debug, Default)]
+struct Account {
+    group: String,
+    attempts: u32,
+    open_since: Option<Instant>,
+    seconds: f64,
+    verdict: Option<Verdict>,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptEnd {
+    pub verdict: Verdict,
+    pub output: String,
+    pub artifacts: BTreeMap<String, PathBuf>,
+    /// How long it took in seconds; until now if none.
+    pub seconds: Option<f64>,
+}
+
+impl From<Verdict> for AttemptEnd {
+    fn from(verdict: Verdict) -> Self {
+        AttemptEnd {
+            verdict,
+            output: String::new(),
+            artifacts: BTreeMap::new(),
+            seconds: None,
+        }
+    }
+}
+
+/// The accounts of all planned tests.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    events: EventSender,
+    accounts: Mutex<BTreeMap<String, Account>>,
+    groups: Mutex<Vec<Verdict>>,
+}
+
+impl Ledger {
+    /// Opens an account for every planned test.
+    pub fn new(plan: &Plan, events: EventSender) -> Self {
+        let accounts = plan.groups.iter().flat_map(|group| {
+            group.tests.iter().map(|test| {
+                let account = Account {
+                    group: group.name.clone(),
+                    ..Account::default()
+                };
+                (test.clone(), account)
+            })
+        });
+        Ledger {
+            accounts: Mutex::new(accounts.collect()),
+            groups: Mutex::default(),
+            events,
+        }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An attempt at a test begins, in a group.
+    pub fn start(&self, test: &str, group: &str) {
+        let mut accounts = self.accounts();
+        let Some(account) = accounts.get_mut(test) else {
+            return;
+        };
+        account.attempts += 1;
+        account.open_since = Some(Instant::now());
+        group.clone_into(&mut account.group);
+        self.events.send(EventKind::TestStarted {
+            test: test.to_owned(),
+            group: group.to_owned(),
+            attempt: account.attempts,
+        });
+    }
+
+    /// The open attempt at a test ends. `retry` says why another follows, if one does.
+    pub fn end(&self, test: &str, end: AttemptEnd, retry: Option<String>) {
+        if let Some(account) = self.accounts().get_mut(test) {
+            Self::close(&self.events, test, account, end, retry);
+        }
+    }
+
+    fn close(
+        events: &EventSender,
+        test: &str,
+        account: &mut Account,
+        end: AttemptEnd,
+        retry: Option<String>,
+    ) {
+        let Some(since) = account.open_since.take() else {
+            return;
+        };
+        let seconds = end
+            .seconds
+            .unwrap_or_else(|| since.elapsed().as_secs_f64());
+        account.seconds += seconds;
+        events.send(EventKind::AttemptFinished {
+            test: test.to_owned(),
+            group: account.group.clone(),
+            attempt: account.attempts,
+            verdict: end.verdict,
+            seconds,
+            output: end.output,
+            artifacts: end.artifacts,
+            retry,
+        });
+    }
+
+    /// The last word on a test. An attempt that is still open ends with it.
+    pub fn finish(&self, test: &str, verdict: Verdict) {
+        if let Some(account) = self.accounts().get_mut(test) {
+            Self::settle(&self.events, test, account, verdict);
+        }
+    }
+
+    fn settle(events: &EventSender, test: &str, account: &mut Account, verdict: Verdict) {
+        if account.verdict.is_some() {
+            return;
+        }
+        if account.open_since.is_some() {
+            Self::close(events, test, account, verdict.clone().into(), None);
+        }
+        events.send(EventKind::TestFinished {
+            test: test.to_owned(),
+            group: account.group.clone(),
+            verdict: verdict.clone(),
+            seconds: account.seconds,
+        });
+        account.verdict = Some(verdict);
+    }
+
+    /// Ends every test of `tests` that has no last word yet.
+    pub fn finish_rest<'a>(&self, tests: impl Iterator<Item = &'a str>, verdict: &Verdict) {
+        let mut accounts = self.accounts();
+        for test in tests {
+            if let Some(account) = accounts.get_mut(test) {
+                Self::settle(&self.events, test, account, verdict.clone());
+            }
+        }
+    }
+
+    /// Ends every test that has no last word yet.
+    pub fn close_all(&self, verdict: &Verdict) {
+        for (test, account) in self.accounts().iter_mut() {
+            Self::settle(&self.events, test, account, verdict.clone());
+        }
+    }
+
+    /// A group is done. What no test of it could be blamed for counts like a test's verdict.
+    pub fn finish_group(&self, group: &str, seconds: f64, verdict: Verdict) {
+        self.events.send(EventKind::GroupFinished {
+            group: group.to_owned(),
+            seconds,
+            verdict: verdict.clone(),
+        });
+        self.groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(verdict);
+    }
+
+    /// The exit code that the verdicts make.
+    pub fn exit_code(&self, interrupted: bool, warn_exit_77: bool) -> ExitCode {
+        if interrupted {
+            return ExitCode::Interrupted;
+        }
+        let accounts = self.accounts();
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdicts = || {
+            let tests = accounts.values().filter_map(|account| account.verdict.as_ref());
+            tests.chain(groups.iter())
+        };
+        let bad = |verdict: &Verdict| match verdict {
+            Verdict::Fail { .. } | Verdict::Timeout { .. } => 3,
+            Verdict::Infra { .. } | Verdict::Lost { .. } => 2,
+            Verdict::Warn { .. } => 1,
+            Verdict::Pass | Verdict::Flaky { .. } | Verdict::Skip { .. } => 0,
+        };
+        match verdicts().map(bad).max() {
+            Some(3) => ExitCode::Fail,
+            Some(2) => ExitCode::Infra,
+            Some(1) if warn_exit_77 => ExitCode::WarnOnly,
+            _ => ExitCode::Pass,
+        }
+    }
+}

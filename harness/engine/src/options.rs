@@ -1,0 +1,41 @@
+//! What the engine is given.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kolea_machine::{NativeTest, Profile};
+use kolea_model::{RunInfo, TestCase};
+
+/// A test, and for a compiled-in one its code.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What the test is.
+    pub test: TestCase,
+    /// Its code, if it is compiled in.
+    pub native: Option<NativeTest>,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// How many machines may run at once; at least one.
+    pub jobs: usize,
+    /// Whether tests that failed or timed out run once more at the end, each on a machine of its own.
+    pub rerun: bool,
+    /// How often a test is tried again, on a fresh machine, after a failure of the infrastructure.
+    pub infra_retries: u32,
+    /// Memory for all machines together, in MiB; what the host has available at the start if none.
+    pub memory_budget_mib: Option<u64>,
+    /// Where artefacts go: a directory that exists.
+    pub output_dir: PathBuf,
+    /// The facts about the distribution that is tested.
+    pub profile: Profile,
+    /// Facts for the reports.
+    pub info: RunInfo,
+    /// How long tests took in earlier runs, in seconds by name; for the longest to be first. May be empty.
+    pub expected: BTreeMap<String, f64>,
+    /// Whether a run in which only tests failed that may fail ends with 77.
+    pub warn_exit_77: bool,
+    /// Whether what the console and journal rules find counts. If not, findings are warnings.
+    pub console_rules: bool,
+}
