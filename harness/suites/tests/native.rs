@@ -1,0 +1,96 @@
+//! The compiled-in tests as `cargo test`, nextest and IDEs see them: one trial each, run by kolea's own engine on the
+//! fixture image (or on the image named by `KOLEA_IMAGE`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kolea_engine::{Case, Control, EventSender, RunOptions};
+use kolea_machine::{NativeTest, Profile};
+use kolea_model::{EventKind, ExitCode, RunInfo, Verdict};
+use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = kolea_suites::all()
+        .iter()
+        .map(|test| Trial::test(test.name, move || run(test)))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn image() -> PathBuf {
+    std::env::var_os("KOLEA_IMAGE").map_or_else(
+        || {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../target/fixtures/fixture-x86_64.qcow2")
+        },
+        PathBuf::from,
+    )
+}
+
+fn run(test: &'static NativeTest) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(run_on_fixture(test))
+}
+
+async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
+    let image = image();
+    if !image.exists() {
+        return Err(format!("{} is missing: run fixtures/build", image.display()).into());
+    }
+    let output_dir = tempfile::tempdir()?;
+    let profile = Profile::builtin("fcos").ok_or("no profile `fcos`")?;
+    let platform = QemuPlatform::new(QemuOptions {
+        image,
+        arch: "x86_64".to_owned(),
+        accel: Accel::Auto,
+        firmware: None,
+        memory_mib: None,
+        profile: profile.clone(),
+        cache_dir: output_dir.path().join("cache"),
+        work_dir: None,
+    })
+    .await?;
+    let options = RunOptions {
+        jobs: 1,
+        rerun: false,
+        infra_retries: 1,
+        memory_budget_mib: None,
+        output_dir: output_dir.path().to_owned(),
+        profile,
+        info: RunInfo::default(),
+        expected: Default::default(),
+        warn_exit_77: false,
+        console_rules: true,
+    };
+    let case = Case {
+        test: test.test_case(),
+        native: Some(*test),
+    };
+    let (events, mut received) = EventSender::channel();
+    let exit = kolea_engine::run(
+        Arc::new(platform),
+        vec![case],
+        Vec::new(),
+        options,
+        events,
+        Control::new(),
+    )
+    .await;
+    let mut story = String::new();
+    while let Some(event) = received.recv().await {
+        match event.kind {
+            EventKind::AttemptFinished { output, .. } => story.push_str(&output),
+            EventKind::TestFinished { verdict, .. } if verdict != Verdict::Pass => {
+                story = format!("{verdict}\n{story}");
+            }
+            _ => {}
+        }
+    }
+    if exit == ExitCode::Pass {
+        Ok(())
+    } else {
+        Err(story.into())
+    }
+}
