@@ -1,1 +1,30 @@
-//! placeholder
+//! From events to reports: terminal, JUnit, TAP, kola's report.json.
+//!
+//! The input is [`kolea_model::Event`] and nothing else, so a report can be made while a run goes on, after it, and of
+//! what a killed run left behind, and no report can change a verdict.
+//!
+//! - Streaming reports implement [`Reporter`]: [`JsonlWriter`] (`events.jsonl`) and [`Terminal`].
+//! - The others are functions of a [`Record`], the folded run: [`junit`], [`tap`], [`report_json`]; [`write_all`]
+//!   writes them where kola's users look for them.
+//!
+//! Memory: a [`Record`] keeps at most 64 KiB of what a failed attempt printed and 8 KiB of a good one, less once 8 MiB
+//! are kept ([`Limits`]); the reports say where the whole is.
+
+mod error;
+mod jsonl;
+mod record;
+mod text;
+
+use std::io;
+
+use kolea_model::Event;
+
+pub use error::ReportError;
+pub use jsonl::{JsonlWriter, ReadEvents, read_events, read_record};
+pub use record::{AttemptRecord, Fold, GroupRecord, Limits, MachineRecord, Record, TestRecord};
+
+/// A report that is made while the run goes on.
+pub trait Reporter {
+    /// Report what happened. An error is the report's own (a full disk, a closed pipe) and says nothing of the run.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+}

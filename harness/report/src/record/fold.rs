@@ -1,0 +1,396 @@
+//! From events to a record, one at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use kolea_model::{Event, EventKind, Phase, PlannedGroup, Verdict, is_bucket_name};
+
+use super::{AttemptRecord, GroupRecord, Limits, MachineRecord, Record, TestRecord, log_of};
+use crate::text;
+
+/// Folds events to a [`Record`], tolerating any order and any gap.
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    record: Record,
+    limits: Limits,
+    /// Bytes of output kept so far.
+    kept: usize,
+    tests: HashMap<String, usize>,
+    groups: HashMap<String, usize>,
+    machines: HashMap<String, usize>,
+    /// By test: how far it is.
+    progress: Vec<Progress>,
+    /// By group.
+    stages: Vec<Stage>,
+    last: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// The verdict is final.
+    done: bool,
+    /// The attempt that has begun and not ended.
+    open: Option<(u32, DateTime<Utc>)>,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Stage {
+    phase: Phase,
+    running: bool,
+    machine: Option<String>,
+}
+
+impl Fold {
+    /// An empty fold that keeps as much output as `limits` allow.
+    pub fn new(limits: Limits) -> Fold {
+        Fold {
+            limits,
+            ..Fold::default()
+        }
+    }
+
+    /// Take the next event.
+    pub fn push(&mut self, event: &Event) {
+        let time = event.time;
+        self.record.started.get_or_insert(time);
+        self.last = Some(time);
+        match &event.kind {
+            EventKind::RunStarted { run, plan } => {
+                self.record.run = run.clone();
+                for group in &plan.groups {
+                    self.plan(group);
+                }
+            }
+            EventKind::TestSkipped { test, verdict } => {
+                let index = self.test(test, None);
+                self.record.tests[index].verdict = verdict.clone();
+                self.progress[index].done = true;
+            }
+            EventKind::GroupStarted { group, shared } => {
+                let index = self.group(group, *shared);
+                self.record.groups[index].started.get_or_insert(time);
+                self.stages[index].running = true;
+            }
+            EventKind::MachineStarted {
+                machine,
+                owner,
+                dir,
+            } => {
+                let index = self.machine(machine, owner);
+                self.record.machines[index].dir.clone_from(dir);
+                let group = self.group(owner, false);
+                self.stages[group].machine = Some(machine.clone());
+            }
+            EventKind::MachineReady {
+                machine,
+                boot_seconds,
+            } => {
+                let index = self.machine(machine, "");
+                self.record.machines[index].boot_seconds = Some(*boot_seconds);
+            }
+            EventKind::MachineFinding {
+                machine,
+                owner,
+                finding,
+            } => {
+                let index = self.machine(machine, owner);
+                self.record.machines[index].findings.push(finding.clone());
+            }
+            EventKind::MachineStopped { machine, exit } => {
+                let index = self.machine(machine, "");
+                self.record.machines[index].exit = Some(exit.clone());
+            }
+            EventKind::PhaseChanged { group, test, phase } => {
+                self.phase(group, test.as_deref(), *phase);
+            }
+            EventKind::TestStarted {
+                test,
+                group,
+                attempt,
+            } => {
+                let index = self.test(test, Some(group));
+                self.record.tests[index].started.get_or_insert(time);
+                let group = self.group(group, false);
+                self.progress[index].open = Some((*attempt, time));
+                self.progress[index].phase = self.stages[group].phase;
+            }
+            EventKind::AttemptFinished {
+                test,
+                group,
+                attempt,
+                verdict,
+                seconds,
+                output,
+                artifacts,
+                retry,
+            } => {
+                let index = self.test(test, Some(group));
+                let open = self.progress[index].open.take();
+                let stage = self.group(group, false);
+                let output = self.keep(output, verdict, artifacts, test);
+                self.record.tests[index].attempts.push(AttemptRecord {
+                    number: *attempt,
+                    group: group.clone(),
+                    machine: self.stages[stage].machine.clone(),
+                    started: open.map(|(_, started)| started),
+                    verdict: verdict.clone(),
+                    seconds: *seconds,
+                    output,
+                    artifacts: artifacts.clone(),
+                    retry: retry.clone(),
+                });
+            }
+            EventKind::TestFinished {
+                test,
+                group,
+                verdict,
+                seconds,
+            } => {
+                let index = self.test(test, Some(group));
+                self.record.tests[index].verdict = verdict.clone();
+                self.record.tests[index].seconds = *seconds;
+                self.progress[index].done = true;
+                self.progress[index].open = None;
+            }
+            EventKind::GroupFinished {
+                group,
+                seconds,
+                verdict,
+            } => {
+                let index = self.group(group, false);
+                self.stages[index].running = false;
+                self.record.groups[index].seconds = *seconds;
+                self.record.groups[index].verdict = verdict.clone();
+            }
+            EventKind::Interrupted { signal } => self.record.interrupted = Some(signal.clone()),
+            EventKind::Warning { message } => self.record.warnings.push(message.clone()),
+            EventKind::RunFinished { exit, seconds } => {
+                self.record.exit = Some(*exit);
+                self.record.seconds = *seconds;
+            }
+        }
+    }
+
+    /// No more events follow: whatever is unfinished is lost.
+    pub fn finish(mut self) -> Record {
+        let last = self.last.unwrap_or_default();
+        if self.record.exit.is_none() {
+            self.record.seconds = since(self.record.started.unwrap_or(last), last);
+        }
+        for index in 0..self.record.tests.len() {
+            if !self.progress[index].done {
+                self.lose(index, last);
+            }
+        }
+        for index in 0..self.record.groups.len() {
+            self.lose_group(index, last);
+        }
+        self.record
+    }
+
+    /// End a test whose end was not recorded.
+    fn lose(&mut self, index: usize, last: DateTime<Utc>) {
+        let progress = &self.progress[index];
+        let ended = self.ended();
+        let group = self.record.tests[index].group.clone();
+        let stage = group
+            .as_ref()
+            .and_then(|group| self.groups.get(group))
+            .map(|group| &self.stages[*group]);
+        let test = &mut self.record.tests[index];
+        if let Some((number, started)) = progress.open {
+            let seconds = since(started, last);
+            let verdict = Verdict::Lost {
+                reason: format!(
+                    "{ended} while it was {} (attempt {number}, {} after it began)",
+                    progress.phase,
+                    text::duration(seconds)
+                ),
+            };
+            test.attempts.push(AttemptRecord {
+                number,
+                group: group.unwrap_or_default(),
+                machine: stage.and_then(|stage| stage.machine.clone()),
+                started: Some(started),
+                verdict: verdict.clone(),
+                seconds,
+                output: String::new(),
+                artifacts: BTreeMap::new(),
+                retry: None,
+            });
+            test.verdict = verdict;
+        } else if let Some((last, earlier)) = test.attempts.split_last() {
+            // The attempt ended, but what the engine made of it was not recorded.
+            test.verdict = match (&last.retry, &last.verdict) {
+                (Some(retry), verdict) => Verdict::Lost {
+                    reason: format!(
+                        "{ended} before another attempt ({retry}); the last one: {verdict}"
+                    ),
+                },
+                (None, Verdict::Pass) => earlier
+                    .iter()
+                    .find(|attempt| {
+                        matches!(
+                            attempt.verdict,
+                            Verdict::Fail { .. } | Verdict::Timeout { .. }
+                        )
+                    })
+                    .map_or(Verdict::Pass, |failed| Verdict::Flaky {
+                        reason: failed.verdict.reason(),
+                    }),
+                (None, verdict) => verdict.clone(),
+            };
+        } else {
+            let reason = match stage {
+                Some(stage) if stage.running => {
+                    format!("{ended} before it began; its machine was {}", stage.phase)
+                }
+                _ => format!("{ended} before it began"),
+            };
+            test.verdict = Verdict::Lost { reason };
+        }
+        test.seconds = test.attempts.iter().map(|attempt| attempt.seconds).sum();
+    }
+
+    /// End a shared group whose end checks were not recorded, unless a lost member tells of it already.
+    fn lose_group(&mut self, index: usize, last: DateTime<Utc>) {
+        let stage = &self.stages[index];
+        if !stage.running {
+            return;
+        }
+        let group = &self.record.groups[index];
+        let seconds = since(group.started.unwrap_or(last), last);
+        let member_lost = self
+            .record
+            .members(group)
+            .any(|test| matches!(test.verdict, Verdict::Lost { .. }));
+        let verdict = if group.shared && !member_lost {
+            Verdict::Lost {
+                reason: format!("{} while its machine was {}", self.ended(), stage.phase),
+            }
+        } else {
+            Verdict::Pass
+        };
+        let group = &mut self.record.groups[index];
+        group.seconds = seconds;
+        group.verdict = verdict;
+    }
+
+    /// Why nothing more was recorded.
+    fn ended(&self) -> String {
+        match (&self.record.interrupted, self.record.exit) {
+            (Some(signal), _) => format!("the run was interrupted ({signal})"),
+            (None, Some(_)) => "the run ended".to_owned(),
+            (None, None) => "kolea was killed or crashed".to_owned(),
+        }
+    }
+
+    fn plan(&mut self, group: &PlannedGroup) {
+        self.group(&group.name, group.shared);
+        for test in &group.tests {
+            self.test(test, Some(&group.name));
+        }
+    }
+
+    fn phase(&mut self, group: &str, test: Option<&str>, phase: Phase) {
+        let stage = self.group(group, false);
+        self.stages[stage].phase = phase;
+        if let Some(test) = test {
+            let index = self.test(test, Some(group));
+            self.progress[index].phase = phase;
+            return;
+        }
+        for (test, progress) in self.record.tests.iter().zip(&mut self.progress) {
+            if progress.open.is_some() && test.group.as_deref() == Some(group) {
+                progress.phase = phase;
+            }
+        }
+    }
+
+    /// What is kept of an attempt's output.
+    fn keep(
+        &mut self,
+        output: &str,
+        verdict: &Verdict,
+        artifacts: &BTreeMap<String, PathBuf>,
+        test: &str,
+    ) -> String {
+        let limit = self.limits.of(verdict, self.kept);
+        if limit == 0 {
+            return String::new();
+        }
+        let whole = log_of(artifacts, test).map(|path| text::one_line(&path.to_string_lossy()));
+        // Cut before cleaning: output may be large, and cleaning only makes it smaller.
+        let mut output = text::clean(&text::cut_middle(output, limit, whole.as_deref()));
+        output.shrink_to_fit();
+        self.kept += output.len();
+        output
+    }
+
+    fn test(&mut self, name: &str, group: Option<&str>) -> usize {
+        let index = match self.tests.get(name) {
+            Some(index) => *index,
+            None => {
+                self.record.tests.push(TestRecord {
+                    name: name.to_owned(),
+                    group: None,
+                    verdict: Verdict::Pass,
+                    seconds: 0.0,
+                    started: None,
+                    attempts: Vec::new(),
+                });
+                self.progress.push(Progress::default());
+                self.tests.insert(name.to_owned(), self.progress.len() - 1);
+                self.progress.len() - 1
+            }
+        };
+        let own = &mut self.record.tests[index].group;
+        if own.is_none() {
+            *own = group.map(str::to_owned);
+        }
+        index
+    }
+
+    fn group(&mut self, name: &str, shared: bool) -> usize {
+        if let Some(index) = self.groups.get(name) {
+            self.record.groups[*index].shared |= shared;
+            return *index;
+        }
+        self.record.groups.push(GroupRecord {
+            name: name.to_owned(),
+            shared: shared || is_bucket_name(name),
+            started: None,
+            seconds: 0.0,
+            verdict: Verdict::Pass,
+        });
+        self.stages.push(Stage::default());
+        self.groups.insert(name.to_owned(), self.stages.len() - 1);
+        self.stages.len() - 1
+    }
+
+    fn machine(&mut self, id: &str, owner: &str) -> usize {
+        if let Some(index) = self.machines.get(id) {
+            return *index;
+        }
+        self.record.machines.push(MachineRecord {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            dir: PathBuf::new(),
+            boot_seconds: None,
+            findings: Vec::new(),
+            exit: None,
+        });
+        let index = self.record.machines.len() - 1;
+        self.machines.insert(id.to_owned(), index);
+        index
+    }
+}
+
+/// Seconds between two times; none if the clock was set back.
+fn since(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    to.signed_duration_since(from)
+        .to_std()
+        .map_or(0.0, |time| time.as_secs_f64())
+}
