@@ -1,1 +1,27 @@
-//! placeholder
+//! Test trees to a suite: discovery, metadata, selection.
+//!
+//! The layout of a tree, the names of its tests and the metadata keys are those of kola's external tests. What kola
+//! loses or widens without a word (an unquoted `!arch`, a metadata block cut by the end of the file, …) is a
+//! [`Problem`] here, and all problems of all trees are told at once.
+
+mod claims;
+mod closest;
+mod header;
+mod json;
+mod load;
+mod metadata;
+mod pattern;
+mod problem;
+mod schema;
+mod select;
+mod tree;
+mod value;
+mod walk;
+mod yaml;
+
+pub use claims::config_claims;
+pub use load::{Suite, duplicates, load};
+pub use pattern::{Pattern, PatternError};
+pub use problem::{Problem, Severity, blocking};
+pub use select::{SelectError, Selected, Selection, select};
+pub use tree::TestTree;

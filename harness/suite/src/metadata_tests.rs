@@ -1,0 +1,255 @@
+//! The corners of kola's metadata, one line each.
+
+use super::*;
+use proptest::prelude::*;
+
+fn yaml(text: &str) -> (Metadata, Vec<Note>) {
+    parse(&Block::Yaml {
+        line: 1,
+        text: text.to_owned(),
+    })
+}
+
+fn json(text: &str) -> (Metadata, Vec<Note>) {
+    parse(&Block::Json {
+        line: 1,
+        text: text.to_owned(),
+    })
+}
+
+/// The metadata of text without any fault.
+fn good((metadata, notes): (Metadata, Vec<Note>)) -> Metadata {
+    assert_eq!(notes, []);
+    metadata
+}
+
+/// Severity, line and message of text with one fault.
+fn fault((_, notes): (Metadata, Vec<Note>)) -> Note {
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    notes.into_iter().next().unwrap()
+}
+
+#[test]
+fn every_supported_key_arrives() {
+    let metadata = good(yaml(
+        "description: what it\n  proves\ntags: a  b\nrequiredTag: luks\narchitectures: \"!s390x ppc64le\"\n\
+         platforms: qemu aws\ndistros: \"! rhcos\"\ntimeoutMin: 3\nminMemory: 2048\nminDisk: 20\n\
+         creationDate: 2024-01-31\nallowConfigWarnings: true\nnoInstanceCreds: true\n",
+    ));
+    assert_eq!(metadata.description, "what it proves");
+    assert_eq!(metadata.tags, ["a", "b"]);
+    assert_eq!(metadata.required_tag.as_deref(), Some("luks"));
+    assert_eq!(metadata.architectures.exclude, ["s390x", "ppc64le"]);
+    assert_eq!(metadata.platforms.include, ["qemu", "aws"]);
+    assert_eq!(metadata.distros.exclude, ["rhcos"]);
+    assert_eq!(metadata.timeout, Some(Duration::from_secs(180)));
+    assert_eq!(
+        (metadata.memory_mib, metadata.disk_gib),
+        (Some(2048), Some(20))
+    );
+    let grace = metadata.grace_until.unwrap().to_rfc3339();
+    assert_eq!(grace, "2024-03-01T00:00:00+00:00");
+    assert!(metadata.exclusive);
+    let shared = good(yaml("exclusive: false\nconflicts: [ext.a, 5]\n"));
+    assert_eq!(shared.conflicts, ["ext.a", "5"]);
+}
+
+#[test]
+fn values_convert_as_in_yaml_v2() {
+    assert_eq!(good(yaml("tags: 5")).tags, ["5"]);
+    assert_eq!(good(yaml("tags: yes")).tags, ["yes"]);
+    assert_eq!(
+        good(yaml("tags: &t a\nrequiredTag: *t"))
+            .required_tag
+            .as_deref(),
+        Some("a")
+    );
+    assert_eq!(good(yaml("minMemory: 1_000")).memory_mib, Some(1000));
+    assert_eq!(good(yaml("minMemory: 0x10")).memory_mib, Some(16));
+    assert_eq!(good(yaml("minMemory: 0644")).memory_mib, Some(0o644));
+    assert_eq!(
+        good(yaml("timeoutMin: 1.5")).timeout,
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(good(yaml("timeoutMin: 0")).timeout, None);
+    assert_eq!(good(yaml("timeoutMin:")).timeout, None);
+    for text in ["exclusive: no", "exclusive: off", "exclusive: False"] {
+        assert!(!good(yaml(text)).exclusive, "{text}");
+    }
+    assert!(good(yaml("exclusive: on")).exclusive);
+    assert_eq!(good(yaml("")), Metadata::default());
+    assert_eq!(good(yaml("# only a comment\n")), Metadata::default());
+    assert_eq!(
+        good(yaml("architectures: \"!\\u0073390x\"\r\n"))
+            .architectures
+            .exclude,
+        ["s390x"]
+    );
+}
+
+#[test]
+fn values_convert_as_in_go_json() {
+    assert_eq!(
+        good(json(" {\"TAGS\": \"a\", \"timeoutmin\": 2}")).tags,
+        ["a"]
+    );
+    assert!(!good(json("{\"exclusive\": false}")).exclusive);
+    assert!(good(json("{\"exclusive\": null, \"tags\": null}")).exclusive);
+    let (severity, ..) = fault(json("{\"tags\": \"a\"} junk"));
+    assert_eq!(severity, Severity::Warning);
+    for text in [
+        "{\"tags\": 5}",
+        "{\"timeoutMin\": 1.5}",
+        "{\"timeoutMin\": \"5\"}",
+        "{\"tags\": \"a\", \"Tags\": \"b\"}",
+        "{\"foo\": 1}",
+        "[]",
+        "null",
+        "",
+        "{",
+    ] {
+        assert_eq!(fault(json(text)).0, Severity::Error, "{text}");
+    }
+}
+
+#[test]
+fn faults_name_their_line_and_what_to_do() {
+    for (text, line, part) in [
+        ("\ntag: a", 2, "did you mean `tags`?"),
+        ("tags: a\nxyzzy: b", 2, "unknown key `xyzzy`"),
+        ("Tags: a", 1, "did you mean `tags`?"),
+        ("tags: a\ntags: b", 2, "given twice, first on line 1"),
+        ("tags: [a]", 1, "a string is wanted, and this is a list"),
+        (
+            "timeoutMin: \"5\"",
+            1,
+            "an integer without quotes is wanted",
+        ),
+        ("exclusive: \"false\"", 1, "a boolean"),
+        ("conflicts: a\nexclusive: false", 1, "a list of strings"),
+        ("primaryDisk: [\"10G\"]", 1, "a string is wanted"),
+        ("architectures: !s390x", 1, "\"!s390x\" in quotes"),
+        (
+            "architectures: !s390x ppc64le",
+            1,
+            "\"!s390x ppc64le\" in quotes",
+        ),
+        ("architectures: \"!\"", 1, "nothing follows"),
+        ("architectures: a !b", 1, "cannot stand elsewhere"),
+        ("platforms: qemu,aws", 1, "not commas"),
+        ("timeoutMin: -1", 1, "negative"),
+        ("timeoutMin: 99999999999", 1, "more than a year"),
+        ("minMemory: -5", 1, "negative"),
+        ("minMemory: 99999999999999999999", 1, "too large"),
+        ("creationDate: 2024-13-01", 1, "YYYY-MM-DD"),
+        ("creationDate: 2024-1-1", 1, "YYYY-MM-DD"),
+        ("creationDate: yesterday", 1, "YYYY-MM-DD"),
+        (
+            "tags: a\nconflicts:\n  - ext.b\n",
+            2,
+            "add `exclusive: false`",
+        ),
+        ("exclusive: false\nminMemory: 5", 2, "machine of its own"),
+        (
+            "exclusive: false\nnoInstanceCreds: true",
+            2,
+            "machine of its own",
+        ),
+        ("- a", 1, "must be a mapping"),
+        ("just text", 1, "must be a mapping"),
+        ("tags: a: b", 1, "not valid YAML"),
+        ("tags: \"a\n", 1, "not valid YAML"),
+        ("tags: a\n---\ntags: b", 2, "second YAML document"),
+        ("5: a", 1, "a key must be a string"),
+        ("tags: a\ntags: \"!b\"", 2, "given twice"),
+    ] {
+        let (severity, at, message) = fault(yaml(text));
+        assert_eq!(severity, Severity::Error, "{text:?}");
+        assert!(message.contains(part), "{text:?}: {message}");
+        assert!(!message.contains('\n'), "{text:?}: {message}");
+        // scanners may notice an open quote only at the end
+        assert!(
+            at == line || part == "not valid YAML",
+            "{text:?}: line {at}"
+        );
+    }
+    assert_eq!(fault(yaml("exclusive:")).0, Severity::Warning);
+    assert_eq!(fault(yaml("architectures: amd64")).0, Severity::Warning);
+}
+
+#[test]
+fn what_is_not_supported_is_kept_for_the_test() {
+    let metadata = good(yaml(
+        "additionalDisks: [\"5G\"]\nnumaNodes: true\ntags: secure-boot",
+    ));
+    assert_eq!(metadata.unsupported.len(), 3);
+    assert_eq!(metadata.unsupported[1].0, 2);
+    assert!(metadata.unsupported[0].1.contains("additionalDisks"));
+    let off = good(yaml(
+        "additionalDisks: []\nnumaNodes: false\nappendKernelArgs: \"\"\nadditionalNics: 0",
+    ));
+    assert_eq!(off.unsupported, []);
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let (_, notes) = yaml("tag: a\ntimeoutMin: x\ncreationDate: x\nminDisk: -1\n");
+    assert_eq!(notes.len(), 4, "{notes:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+        let _ = yaml(&text);
+        let _ = json(&text);
+    }
+
+    #[test]
+    fn no_values_make_it_panic(
+        pairs in prop::collection::vec(
+            (prop::sample::select(crate::schema::KEYS).prop_map(|key| key.name), "[-!a-z0-9\\[\\]{}_:.\", ]{0,20}"),
+            0..6,
+        ),
+    ) {
+        let text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        let (_, notes) = yaml(&text);
+        for (_, line, message) in notes {
+            prop_assert!(line >= 1 && line <= pairs.len() + 2);
+            prop_assert!(!message.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn what_is_rendered_is_read(
+        description in "[ -~]{0,40}",
+        tags in prop::collection::vec("[a-z0-9-]{1,8}", 0..4),
+        minutes in 0u64..1000,
+        memory in 0u64..100_000,
+        exclusive: bool,
+        as_json: bool,
+    ) {
+        let memory = if exclusive { memory } else { 0 };
+        // a JSON string is a YAML string too
+        let quote = |text: &str| serde_json::to_string(text).unwrap();
+        let fields = [
+            ("description", quote(&description)),
+            ("tags", quote(&tags.join(" "))),
+            ("timeoutMin", minutes.to_string()),
+            ("minMemory", memory.to_string()),
+            ("exclusive", exclusive.to_string()),
+        ];
+        let metadata = good(if as_json {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            json(&format!("{{{}}}", fields.join(", ")))
+        } else {
+            yaml(&fields.iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>())
+        });
+        let words: Vec<&str> = description.split_whitespace().collect();
+        prop_assert_eq!(metadata.description, words.join(" "));
+        prop_assert_eq!(metadata.tags, tags);
+        prop_assert_eq!(metadata.timeout.map_or(0, |limit| limit.as_secs()), minutes * 60);
+        prop_assert_eq!(metadata.memory_mib.unwrap_or(0), memory);
+        prop_assert_eq!(metadata.exclusive, exclusive);
+    }
+}

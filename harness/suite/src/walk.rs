@@ -1,0 +1,234 @@
+//! The walk through a tree: which directories hold tests, and what lies beside them.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::problem::Problem;
+use crate::tree::TestTree;
+
+/// A directory with at least one test in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directory {
+    /// What the names of its tests begin with.
+    pub prefix: String,
+    /// The executables, sorted by name.
+    pub executables: Vec<PathBuf>,
+    /// `config.ign`.
+    pub ignition: Option<PathBuf>,
+    /// `config.bu`.
+    pub butane: Option<PathBuf>,
+    /// `kola.json`.
+    pub kola_json: Option<PathBuf>,
+    /// `data`.
+    pub data: Option<PathBuf>,
+}
+
+impl Directory {
+    /// The tests' names and executables. A directory whose only test is `test.sh` lends it its own name.
+    pub fn tests(&self) -> impl Iterator<Item = (String, &Path)> {
+        let alone = self.executables.len() == 1;
+        self.executables.iter().map(move |executable| {
+            let file = executable.file_name().unwrap_or_default().to_string_lossy();
+            let name = if alone && file == "test.sh" {
+                self.prefix.clone()
+            } else {
+                format!("{}.{file}", self.prefix)
+            };
+            (name, executable.as_path())
+        })
+    }
+}
+
+/// What a directory is, however it is reached.
+type Identity = (u64, u64);
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Every directory of the tree that holds tests, in the order of their paths.
+pub(crate) fn walk(tree: &TestTree, problems: &mut Vec<Problem>) -> Vec<Directory> {
+    let mut walk = Walk {
+        found: Vec::new(),
+        problems,
+        above: Vec::new(),
+    };
+    match tree.dir.metadata() {
+        Ok(metadata) => walk.directory(&tree.dir, identity(&metadata), &tree.prefix),
+        Err(error) => walk.unreadable(&tree.dir, &error),
+    }
+    walk.found
+}
+
+struct Walk<'a> {
+    found: Vec<Directory>,
+    problems: &'a mut Vec<Problem>,
+    /// The directories that the current one is in; one that is met again below itself is a loop.
+    above: Vec<Identity>,
+}
+
+impl Walk<'_> {
+    fn unreadable(&mut self, path: &Path, error: &io::Error) {
+        let dangling = error.kind() == io::ErrorKind::NotFound && path.is_symlink();
+        let message = if dangling {
+            "the symlink leads nowhere: fix or remove it".to_owned()
+        } else {
+            format!("cannot be read: {error}")
+        };
+        self.problems.push(Problem::error(path, None, message));
+    }
+
+    fn warn(&mut self, path: &Path, message: &str) {
+        self.problems.push(Problem::warning(path, None, message));
+    }
+
+    fn directory(&mut self, path: &Path, own: Identity, prefix: &str) {
+        if self.above.contains(&own) {
+            self.problems.push(Problem::error(
+                path,
+                None,
+                "the symlink leads to a directory that it is in: remove it",
+            ));
+            return;
+        }
+        let entries = fs::read_dir(path)
+            .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+            .map(|entries| {
+                let mut names: Vec<_> = entries.iter().map(fs::DirEntry::file_name).collect();
+                names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+                names
+            });
+        let names = match entries {
+            Ok(names) => names,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        self.above.push(own);
+        let mut directory = Directory {
+            prefix: prefix.to_owned(),
+            ..Directory::default()
+        };
+        for name in names {
+            let entry = path.join(&name);
+            match entry.metadata() {
+                Ok(metadata) => self.entry(&mut directory, &name, entry, &metadata),
+                Err(error) => self.unreadable(&entry, &error),
+            }
+        }
+        self.above.pop();
+        if directory.executables.is_empty() {
+            if let Some(path) = directory.kola_json.take() {
+                self.warn(
+                    &path,
+                    "applies to no test: a directory's kola.json is not inherited by those below it",
+                );
+            }
+            return;
+        }
+        self.found.push(directory);
+    }
+
+    fn entry(&mut self, into: &mut Directory, name: &OsStr, path: PathBuf, metadata: &Metadata) {
+        // a name that is not UTF-8 could not be told apart from another in reports
+        let text = name.to_str().unwrap_or("\n");
+        if metadata.is_dir() {
+            match text {
+                "data" => {
+                    self.data(&path, identity(metadata));
+                    into.data = Some(path);
+                }
+                _ if text.contains(char::is_control) => self.bad_name(&path),
+                _ => {
+                    let prefix = format!("{}.{text}", into.prefix);
+                    self.directory(&path, identity(metadata), &prefix);
+                }
+            }
+            return;
+        }
+        // a FIFO must not even be opened
+        if !metadata.is_file() {
+            return;
+        }
+        // kola's rule: x for others, whoever owns the file
+        let executable = metadata.mode() & 0o001 != 0;
+        match text {
+            "config.ign" | "config.bu" | "kola.json" => {
+                if executable {
+                    self.warn(
+                        &path,
+                        "is executable, so kola would run it as a test: chmod -x",
+                    );
+                }
+                let slot = match text {
+                    "config.ign" => &mut into.ignition,
+                    "config.bu" => &mut into.butane,
+                    _ => &mut into.kola_json,
+                };
+                *slot = Some(path);
+            }
+            "config.fcc" => self.problems.push(Problem::error(
+                &path,
+                None,
+                "config.fcc is no longer read, and kola drops the tests beside it: turn it into config.ign",
+            )),
+            _ if executable && text.contains(char::is_control) => self.bad_name(&path),
+            _ if executable => into.executables.push(path),
+            _ => self.not_executable(&path),
+        }
+    }
+
+    fn bad_name(&mut self, path: &Path) {
+        self.problems.push(Problem::error(
+            path,
+            None,
+            "the name is not UTF-8 or has control characters, so no test can be named after it: rename it",
+        ));
+    }
+
+    fn not_executable(&mut self, path: &Path) {
+        let mut start = [0; 2];
+        let read = File::open(path).and_then(|mut file| file.read(&mut start));
+        if matches!(read, Ok(2)) && start == *b"#!" {
+            self.warn(
+                path,
+                "starts with `#!` but is not executable for others, so it is no test: chmod a+x, or move it to data",
+            );
+        }
+    }
+
+    /// Looks for loops in a data directory, which is copied with its symlinks followed.
+    fn data(&mut self, path: &Path, own: Identity) {
+        if self.above.contains(&own) {
+            self.problems.push(Problem::error(
+                path,
+                None,
+                "the symlink leads to a directory that it is in: remove it",
+            ));
+            return;
+        }
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        self.above.push(own);
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_file() {
+                continue;
+            }
+            match entry.path().metadata() {
+                Ok(metadata) if metadata.is_dir() => {
+                    self.data(&entry.path(), identity(&metadata));
+                }
+                Ok(_) => {}
+                Err(error) => self.unreadable(&entry.path(), &error),
+            }
+        }
+        self.above.pop();
+    }
+}
