@@ -66,9 +66,9 @@ fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
         .units
         .iter()
         .chain(&harness.units)
-        .map(|unit| {
-            json!({ "name": unit.name, "enabled": unit.enabled, "contents": unit.contents })
-        })
+        .map(
+            |unit| json!({ "name": unit.name, "enabled": unit.enabled, "contents": unit.contents }),
+        )
         .collect();
     let files: Vec<Value> = harness
         .files

@@ -3,6 +3,7 @@
 
 mod error;
 pub mod ignition;
+pub mod journal;
 mod machine;
 mod native;
 mod platform;

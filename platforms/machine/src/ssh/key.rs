@@ -29,12 +29,14 @@ impl SshKey {
         let fault = |error: russh::keys::ssh_key::Error| {
             MachineError::Harness(format!("cannot make an SSH key: {error}"))
         };
-        let mut private =
-            PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(fault)?;
+        let mut private = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(fault)?;
         private.set_comment("kolea");
         Ok(SshKey {
             public_line: private.public_key().to_openssh().map_err(fault)?,
-            private_openssh: private.to_openssh(LineEnding::LF).map_err(fault)?.to_string(),
+            private_openssh: private
+                .to_openssh(LineEnding::LF)
+                .map_err(fault)?
+                .to_string(),
             private: Arc::new(private),
         })
     }

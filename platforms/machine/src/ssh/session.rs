@@ -187,12 +187,13 @@ pub(super) async fn dial(
     banner_timeout: Duration,
 ) -> Result<TcpStream, Cow<'static, str>> {
     let waiting = async {
-        let stream = TcpStream::connect(target.address)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::ConnectionRefused => Cow::Borrowed("connection refused"),
-                _ => Cow::Owned(format!("cannot connect: {error}")),
-            })?;
+        let stream =
+            TcpStream::connect(target.address)
+                .await
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::ConnectionRefused => Cow::Borrowed("connection refused"),
+                    _ => Cow::Owned(format!("cannot connect: {error}")),
+                })?;
         match stream.peek(&mut [0]).await {
             Ok(0) => Err(Cow::Borrowed("connection refused by the guest")),
             Ok(_) => Ok(stream),
@@ -233,8 +234,7 @@ struct ChannelGuard(Option<Arc<ChannelWriteHalf<Msg>>>);
 
 impl Drop for ChannelGuard {
     fn drop(&mut self) {
-        if let (Some(channel), Ok(runtime)) =
-            (self.0.take(), tokio::runtime::Handle::try_current())
+        if let (Some(channel), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
         {
             runtime.spawn(async move {
                 let _ = channel.signal(Sig::KILL).await;
