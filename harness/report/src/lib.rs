@@ -12,8 +12,13 @@
 
 mod error;
 mod jsonl;
+mod junit;
 mod record;
+mod report_json;
+mod tap;
 mod text;
+mod words;
+mod write;
 
 use std::io;
 
@@ -21,7 +26,11 @@ use kolea_model::Event;
 
 pub use error::ReportError;
 pub use jsonl::{JsonlWriter, ReadEvents, read_events, read_record};
+pub use junit::junit;
 pub use record::{AttemptRecord, Fold, GroupRecord, Limits, MachineRecord, Record, TestRecord};
+pub use report_json::report_json;
+pub use tap::tap;
+pub use write::{WrittenReports, write_all};
 
 /// A report that is made while the run goes on.
 pub trait Reporter {

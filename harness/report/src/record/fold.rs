@@ -226,7 +226,8 @@ impl Fold {
             test.verdict = match (&last.retry, &last.verdict) {
                 (Some(retry), verdict) => Verdict::Lost {
                     reason: format!(
-                        "{ended} before another attempt ({retry}); the last one: {verdict}"
+                        "{ended} before another attempt ({retry}); the last one: {}",
+                        verdict.reason()
                     ),
                 },
                 (None, Verdict::Pass) => earlier

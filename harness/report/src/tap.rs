@@ -1,0 +1,55 @@
+//! TAP as kola writes it: `1..N`, then `ok - name`, `not ok - name` or `ok - name # SKIP`, without numbers
+//! (<https://testanything.org/tap-version-14-specification.html> makes them optional).
+//!
+//! One line for each test and one for each bucket, as in report.json; members of a bucket are
+//! `non-exclusive-test-bucket-0/ext.core.a`. kola leaves members out. Reasons are comment lines after the test, which
+//! every reader skips; kola's `ok` for a warning is kept.
+
+use std::fmt::Write as _;
+
+use crate::record::Record;
+use crate::{text, words};
+
+/// The run as TAP.
+pub fn tap(record: &Record) -> String {
+    let mut lines = 0usize;
+    let mut body = String::new();
+    let mut line = |name: &str, word: &str, reason: &str| {
+        lines += 1;
+        let name = escape(name);
+        let reason = text::one_line(reason);
+        let result = if word == "FAIL" { "not ok" } else { "ok" };
+        let _infallible = match (word, reason.is_empty()) {
+            ("SKIP", true) => writeln!(body, "{result} - {name} # SKIP"),
+            ("SKIP", false) => writeln!(body, "{result} - {name} # SKIP {reason}"),
+            (_, true) => writeln!(body, "{result} - {name}"),
+            (_, false) => writeln!(body, "{result} - {name}\n# {reason}"),
+        };
+    };
+    for test in &record.tests {
+        let name = test.kola_name(record.bucket_of(test));
+        let verdict = &test.verdict;
+        let reason = match words::kola_word(verdict) {
+            "SKIP" => verdict.reason(),
+            _ if verdict.reason().is_empty() => String::new(),
+            _ => verdict.to_string(),
+        };
+        line(&name, words::kola_word(verdict), &reason);
+    }
+    for bucket in record.buckets() {
+        let reason = if bucket.has_own_verdict() {
+            bucket.verdict.to_string()
+        } else {
+            String::new()
+        };
+        line(&bucket.name, words::bucket_word(record, bucket), &reason);
+    }
+    format!("1..{lines}\n{body}")
+}
+
+/// A `#` would begin a directive, and a backslash would escape what follows.
+fn escape(name: &str) -> String {
+    text::one_line(name)
+        .replace('\\', "\\\\")
+        .replace('#', "\\#")
+}

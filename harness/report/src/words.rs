@@ -1,0 +1,52 @@
+//! The words that several reports share.
+
+use kolea_model::{Finding, FindingSource, Verdict};
+
+use crate::record::{GroupRecord, Record};
+use crate::text;
+
+/// kola's word for a verdict: PASS, FAIL, SKIP or WARN.
+pub fn kola_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass | Verdict::Flaky { .. } => "PASS",
+        Verdict::Warn { .. } => "WARN",
+        Verdict::Skip { .. } => "SKIP",
+        Verdict::Fail { .. }
+        | Verdict::Timeout { .. }
+        | Verdict::Infra { .. }
+        | Verdict::Lost { .. } => "FAIL",
+    }
+}
+
+/// kola's word for a bucket, which fails if its machine or any of its members does.
+///
+/// A member's warning is none for the bucket: kola makes a failure of it and prints FAIL for runs that exit with 0.
+pub fn bucket_word(record: &Record, bucket: &GroupRecord) -> &'static str {
+    let all_skipped = record.members(bucket).count() > 0
+        && record.members(bucket).all(|test| is_skip(&test.verdict));
+    if bucket.verdict.is_bad() || record.members(bucket).any(|test| test.verdict.is_bad()) {
+        "FAIL"
+    } else if all_skipped {
+        "SKIP"
+    } else {
+        "PASS"
+    }
+}
+
+/// PASS or FAIL, for the whole run.
+pub fn result_word(record: &Record) -> &'static str {
+    if record.passed() { "PASS" } else { "FAIL" }
+}
+
+/// A finding in one line.
+pub fn finding(finding: &Finding) -> String {
+    let source = match finding.source {
+        FindingSource::Console => "console",
+        FindingSource::Journal => "journal",
+    };
+    text::one_line(&format!("{source}: {}: {}", finding.rule, finding.line))
+}
+
+fn is_skip(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Skip { .. })
+}
