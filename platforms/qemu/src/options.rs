@@ -1,0 +1,39 @@
+//! What the user decides about the platform.
+
+use std::path::PathBuf;
+
+use kolea_machine::profile::Profile;
+use kolea_model::Firmware;
+
+/// What executes the guests' instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// KVM where it proves to work, TCG otherwise.
+    #[default]
+    Auto,
+    /// KVM, or an error.
+    Kvm,
+    /// Emulation, even where KVM would work.
+    Tcg,
+}
+
+/// Options of the platform.
+#[derive(Clone, Debug)]
+pub struct QemuOptions {
+    /// The image. It is never written to.
+    pub image: PathBuf,
+    /// Its architecture, by its RPM name.
+    pub arch: String,
+    /// What executes the guests' instructions.
+    pub accel: Accel,
+    /// The firmware; the architecture's default if none.
+    pub firmware: Option<Firmware>,
+    /// Memory of every machine, in MiB, whatever the tests ask for.
+    pub memory_mib: Option<u64>,
+    /// The distribution's facts.
+    pub profile: Profile,
+    /// Where answers that hold beyond this run are kept (accelerator probe, image digests).
+    pub cache_dir: PathBuf,
+    /// Where overlays are kept; `${TMPDIR:-/var/tmp}` if none.
+    pub work_dir: Option<PathBuf>,
+}
