@@ -1,6 +1,8 @@
 //! Machines, and what serves every one of them whatever platform it runs on: the [`Platform`] and [`Machine`] traits,
 //! SSH, the guest agent (kolet), the reboot protocol, the journal, provisioning and the facts about distributions.
 
+pub mod agent;
+pub mod check;
 mod error;
 pub mod ignition;
 pub mod journal;
