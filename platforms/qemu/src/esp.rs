@@ -1,0 +1,102 @@
+//! For which architecture is the boot loader in the image's EFI system partition?
+//!
+//! `qemu-img dd` reads any part of any format; the partition is found by its GPT entry, and the loader by its name in
+//! a directory of the FAT file system, whose entries are aligned to 32 bytes. Directories are made before large files,
+//! so the partition's first megabytes hold them. Images without such a partition are not judged.
+
+use std::path::Path;
+
+use crate::arch::Arch;
+use crate::image::Image;
+use crate::tools;
+
+/// `c12a7328-f81f-11d2-ba4b-00a0c93ec93b` as GPT stores it.
+pub const TYPE_GUID: [u8; 16] = [
+    0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+];
+
+/// How much of the partition is looked at.
+const LOOK_AT: u64 = 8 << 20;
+/// LBA 0 to 33: protective MBR, GPT header and 128 entries.
+const TABLE: u64 = 34 * 512;
+
+/// The architecture that the image is for if it certainly is not for `arch`. When in doubt, `None`.
+pub async fn other_architecture(image: &Image, arch: Arch, qemu_img: &Path) -> Option<Arch> {
+    let table = read(image, 0, TABLE, qemu_img).await?;
+    let (start, length) = find(&table)?;
+    let partition = read(image, start, length.min(LOOK_AT), qemu_img).await?;
+    let has = |arch: Arch| {
+        partition
+            .chunks_exact(32)
+            .any(|entry| entry.starts_with(arch.efi_loader()))
+    };
+    if has(arch) {
+        None
+    } else {
+        arch.others().find(|other| has(*other))
+    }
+}
+
+/// Offset and length of the EFI system partition, in bytes, from the start of a disk with sectors of 512 bytes.
+fn find(table: &[u8]) -> Option<(u64, u64)> {
+    let u64_at = |at: usize| -> Option<u64> {
+        Some(u64::from_le_bytes(table.get(at..at + 8)?.try_into().ok()?))
+    };
+    let u32_at = |at: usize| -> Option<u32> {
+        Some(u32::from_le_bytes(table.get(at..at + 4)?.try_into().ok()?))
+    };
+    if table.get(512..520)? != b"EFI PART" {
+        return None;
+    }
+    let first = usize::try_from(u64_at(512 + 72)?.checked_mul(512)?).ok()?;
+    let size = usize::try_from(u32_at(512 + 84)?).ok()?.max(128);
+    let entries = table.get(first..)?.chunks_exact(size);
+    let entry = entries
+        .take(usize::try_from(u32_at(512 + 80)?).ok()?)
+        .find(|entry| entry.starts_with(&TYPE_GUID))?;
+    let lba = |range: std::ops::Range<usize>| -> Option<u64> {
+        Some(u64::from_le_bytes(entry.get(range)?.try_into().ok()?))
+    };
+    let (start, end) = (lba(32..40)?, lba(40..48)?);
+    let sectors = end.checked_sub(start)?.checked_add(1)?;
+    Some((start.checked_mul(512)?, sectors.checked_mul(512)?))
+}
+
+/// Reads `length` bytes of the guest's disk at `offset`; both are multiples of 512.
+async fn read(image: &Image, offset: u64, length: u64, qemu_img: &Path) -> Option<Vec<u8>> {
+    let target = tempfile::NamedTempFile::new().ok()?;
+    let options = [
+        "bs=512".to_owned(),
+        format!("skip={}", offset / 512),
+        // dd counts from the input's start, not from what is skipped.
+        format!("count={}", (offset + length) / 512),
+    ];
+    let mut args = ["dd", "-f", &image.format, "-O", "raw"]
+        .map(std::ffi::OsString::from)
+        .to_vec();
+    args.extend(options.map(std::ffi::OsString::from));
+    for (name, path) in [("if=", image.path.as_path()), ("of=", target.path())] {
+        let mut arg = std::ffi::OsString::from(name);
+        arg.push(path);
+        args.push(arg);
+    }
+    let output = tools::output(qemu_img, args).await.ok()?;
+    output
+        .status
+        .success()
+        .then(|| std::fs::read(target.path()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_has_no_partition() {
+        assert_eq!(find(b""), None);
+        assert_eq!(find(&[0xff; 20_000]), None);
+        let mut table = vec![0xff; 20_000];
+        table[512..520].copy_from_slice(b"EFI PART");
+        assert_eq!(find(&table), None);
+    }
+}
