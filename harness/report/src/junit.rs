@@ -20,12 +20,16 @@
 //!
 //! An infrastructure failure that a retry got over is a `flakyError` or `rerunError`. The `type` is the verdict's word.
 
+mod attachments;
+
 use std::fmt::Write as _;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::time::Duration;
 
 use kolea_model::Verdict;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
+
+use attachments::{attachments, machine_attachments};
 
 use crate::record::{AttemptRecord, GroupRecord, MachineRecord, Record, TestRecord};
 use crate::{ReportError, text, words};
@@ -252,41 +256,6 @@ fn facts(out: &mut String, test: &TestRecord) {
         let _infallible = write!(out, " machine={}", line(machine));
     }
     out.push('\n');
-}
-
-/// The lines that make Jenkins keep an attempt's files.
-fn attachments(out: &mut String, record: &Record, attempt: &AttemptRecord, dir: &Path) {
-    for path in attempt.artifacts.values() {
-        attachment(out, dir, path);
-    }
-    // An attempt that never ended has no artefacts of its own, but its machine has.
-    if attempt.artifacts.is_empty()
-        && let Some(machine) = machine_of(record, attempt)
-    {
-        machine_attachments(out, machine, dir);
-    }
-}
-
-fn machine_attachments(out: &mut String, machine: &MachineRecord, dir: &Path) {
-    if machine.dir.as_os_str().is_empty() {
-        return;
-    }
-    for file in ["console.txt", "journal.txt"] {
-        attachment(out, dir, &machine.dir.join(file));
-    }
-}
-
-/// One file below `dir`. Events may come from another machine: a path that leaves the directory is not followed, nor
-/// one that would need escaping (no name that kolea gives does).
-fn attachment(out: &mut String, dir: &Path, path: &Path) {
-    let inside = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    let path = dir.join(path);
-    let path = path.to_string_lossy();
-    if inside && !path.contains(['\n', ']', '|']) && text::clean(&path) == path {
-        let _infallible = writeln!(out, "[[ATTACHMENT|{path}]]");
-    }
 }
 
 fn machine_of<'a>(record: &'a Record, attempt: &AttemptRecord) -> Option<&'a MachineRecord> {

@@ -16,6 +16,7 @@ mod junit;
 mod record;
 mod report_json;
 mod tap;
+mod terminal;
 mod text;
 mod words;
 mod write;
@@ -30,6 +31,7 @@ pub use junit::junit;
 pub use record::{AttemptRecord, Fold, GroupRecord, Limits, MachineRecord, Record, TestRecord};
 pub use report_json::report_json;
 pub use tap::tap;
+pub use terminal::{Terminal, TerminalOptions};
 pub use write::{WrittenReports, write_all};
 
 /// A report that is made while the run goes on.

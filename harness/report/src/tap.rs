@@ -17,7 +17,6 @@ pub fn tap(record: &Record) -> String {
     let mut line = |name: &str, word: &str, reason: &str| {
         lines += 1;
         let name = escape(name);
-        let reason = text::one_line(reason);
         let result = if word == "FAIL" { "not ok" } else { "ok" };
         let _infallible = match (word, reason.is_empty()) {
             ("SKIP", true) => writeln!(body, "{result} - {name} # SKIP"),
@@ -28,21 +27,12 @@ pub fn tap(record: &Record) -> String {
     };
     for test in &record.tests {
         let name = test.kola_name(record.bucket_of(test));
-        let verdict = &test.verdict;
-        let reason = match words::kola_word(verdict) {
-            "SKIP" => verdict.reason(),
-            _ if verdict.reason().is_empty() => String::new(),
-            _ => verdict.to_string(),
-        };
-        line(&name, words::kola_word(verdict), &reason);
+        let word = words::kola_word(&test.verdict);
+        line(&name, word, &words::reason(&test.verdict));
     }
     for bucket in record.buckets() {
-        let reason = if bucket.has_own_verdict() {
-            bucket.verdict.to_string()
-        } else {
-            String::new()
-        };
-        line(&bucket.name, words::bucket_word(record, bucket), &reason);
+        let word = words::bucket_word(record, bucket);
+        line(&bucket.name, word, &words::reason(&bucket.verdict));
     }
     format!("1..{lines}\n{body}")
 }

@@ -38,6 +38,18 @@ pub fn result_word(record: &Record) -> &'static str {
     if record.passed() { "PASS" } else { "FAIL" }
 }
 
+/// A verdict with its reason, in one line, without saying the kind of failure twice; empty for a pass.
+pub fn reason(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Pass => String::new(),
+        // Their reasons begin with what they are.
+        Verdict::Skip { .. } | Verdict::Timeout { .. } | Verdict::Infra { .. } => {
+            text::one_line(&verdict.reason())
+        }
+        other => text::one_line(&other.to_string()),
+    }
+}
+
 /// A finding in one line.
 pub fn finding(finding: &Finding) -> String {
     let source = match finding.source {

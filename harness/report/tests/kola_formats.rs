@@ -1,5 +1,8 @@
 //! TAP and report.json: what scripts written for kola read.
 
+// Helpers outside of #[test] functions are tests too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::runs;

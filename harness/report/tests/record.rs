@@ -1,5 +1,8 @@
 //! What became of tests whose end was not recorded, and how much memory a run takes.
 
+// Helpers outside of #[test] functions are tests too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::{Stream, fail, runs};

@@ -1,5 +1,7 @@
 //! From events to a record, one at a time.
 
+mod lost;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
@@ -173,11 +175,27 @@ impl Fold {
         }
     }
 
+    /// What is known so far; a test that is not finished has no verdict yet, which reads as a pass.
+    pub(crate) fn so_far(&self) -> &Record {
+        &self.record
+    }
+
+    /// A test's name in kola's reports: below its bucket if it is a member of one.
+    pub(crate) fn kola_name(&self, test: &str) -> String {
+        match self.tests.get(test) {
+            Some(index) => {
+                let test = &self.record.tests[*index];
+                test.kola_name(self.record.bucket_of(test))
+            }
+            None => test.to_owned(),
+        }
+    }
+
     /// No more events follow: whatever is unfinished is lost.
     pub fn finish(mut self) -> Record {
         let last = self.last.unwrap_or_default();
         if self.record.exit.is_none() {
-            self.record.seconds = since(self.record.started.unwrap_or(last), last);
+            self.record.seconds = lost::since(self.record.started.unwrap_or(last), last);
         }
         for index in 0..self.record.tests.len() {
             if !self.progress[index].done {
@@ -188,104 +206,6 @@ impl Fold {
             self.lose_group(index, last);
         }
         self.record
-    }
-
-    /// End a test whose end was not recorded.
-    fn lose(&mut self, index: usize, last: DateTime<Utc>) {
-        let progress = &self.progress[index];
-        let ended = self.ended();
-        let group = self.record.tests[index].group.clone();
-        let stage = group
-            .as_ref()
-            .and_then(|group| self.groups.get(group))
-            .map(|group| &self.stages[*group]);
-        let test = &mut self.record.tests[index];
-        if let Some((number, started)) = progress.open {
-            let seconds = since(started, last);
-            let verdict = Verdict::Lost {
-                reason: format!(
-                    "{ended} while it was {} (attempt {number}, {} after it began)",
-                    progress.phase,
-                    text::duration(seconds)
-                ),
-            };
-            test.attempts.push(AttemptRecord {
-                number,
-                group: group.unwrap_or_default(),
-                machine: stage.and_then(|stage| stage.machine.clone()),
-                started: Some(started),
-                verdict: verdict.clone(),
-                seconds,
-                output: String::new(),
-                artifacts: BTreeMap::new(),
-                retry: None,
-            });
-            test.verdict = verdict;
-        } else if let Some((last, earlier)) = test.attempts.split_last() {
-            // The attempt ended, but what the engine made of it was not recorded.
-            test.verdict = match (&last.retry, &last.verdict) {
-                (Some(retry), verdict) => Verdict::Lost {
-                    reason: format!(
-                        "{ended} before another attempt ({retry}); the last one: {}",
-                        verdict.reason()
-                    ),
-                },
-                (None, Verdict::Pass) => earlier
-                    .iter()
-                    .find(|attempt| {
-                        matches!(
-                            attempt.verdict,
-                            Verdict::Fail { .. } | Verdict::Timeout { .. }
-                        )
-                    })
-                    .map_or(Verdict::Pass, |failed| Verdict::Flaky {
-                        reason: failed.verdict.reason(),
-                    }),
-                (None, verdict) => verdict.clone(),
-            };
-        } else {
-            let reason = match stage {
-                Some(stage) if stage.running => {
-                    format!("{ended} before it began; its machine was {}", stage.phase)
-                }
-                _ => format!("{ended} before it began"),
-            };
-            test.verdict = Verdict::Lost { reason };
-        }
-        test.seconds = test.attempts.iter().map(|attempt| attempt.seconds).sum();
-    }
-
-    /// End a shared group whose end checks were not recorded, unless a lost member tells of it already.
-    fn lose_group(&mut self, index: usize, last: DateTime<Utc>) {
-        let stage = &self.stages[index];
-        if !stage.running {
-            return;
-        }
-        let group = &self.record.groups[index];
-        let seconds = since(group.started.unwrap_or(last), last);
-        let member_lost = self
-            .record
-            .members(group)
-            .any(|test| matches!(test.verdict, Verdict::Lost { .. }));
-        let verdict = if group.shared && !member_lost {
-            Verdict::Lost {
-                reason: format!("{} while its machine was {}", self.ended(), stage.phase),
-            }
-        } else {
-            Verdict::Pass
-        };
-        let group = &mut self.record.groups[index];
-        group.seconds = seconds;
-        group.verdict = verdict;
-    }
-
-    /// Why nothing more was recorded.
-    fn ended(&self) -> String {
-        match (&self.record.interrupted, self.record.exit) {
-            (Some(signal), _) => format!("the run was interrupted ({signal})"),
-            (None, Some(_)) => "the run ended".to_owned(),
-            (None, None) => "kolea was killed or crashed".to_owned(),
-        }
     }
 
     fn plan(&mut self, group: &PlannedGroup) {
@@ -387,11 +307,4 @@ impl Fold {
         self.machines.insert(id.to_owned(), index);
         index
     }
-}
-
-/// Seconds between two times; none if the clock was set back.
-fn since(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
-    to.signed_duration_since(from)
-        .to_std()
-        .map_or(0.0, |time| time.as_secs_f64())
 }

@@ -207,7 +207,7 @@ impl AttemptRecord {
 }
 
 /// The test's log among an attempt's artefacts (`<test>.txt` in kola's layout).
-fn log_of<'a>(artifacts: &'a BTreeMap<String, PathBuf>, test: &str) -> Option<&'a Path> {
+pub(crate) fn log_of<'a>(artifacts: &'a BTreeMap<String, PathBuf>, test: &str) -> Option<&'a Path> {
     artifacts
         .iter()
         .find(|(name, _)| name.strip_suffix(".txt") == Some(test))

@@ -1,0 +1,28 @@
+//! Colours.
+
+use anstyle::{AnsiColor, Style};
+
+/// Words coloured by what they mean, or not at all.
+#[derive(Clone, Copy, Debug)]
+pub struct Painter {
+    /// Whether to colour.
+    pub color: bool,
+}
+
+impl Painter {
+    /// kola's word for a result, or kolea's for a verdict, in its colour.
+    pub fn word(self, word: &str) -> String {
+        let color = match word {
+            "PASS" | "pass" => AnsiColor::Green,
+            "FAIL" | "fail" | "timeout" | "infra" | "lost" => AnsiColor::Red,
+            "WARN" | "warn" | "flaky" => AnsiColor::Yellow,
+            _ => AnsiColor::Cyan,
+        };
+        if self.color {
+            let style = Style::new().bold().fg_color(Some(color.into()));
+            format!("{style}{word}{style:#}")
+        } else {
+            word.to_owned()
+        }
+    }
+}
