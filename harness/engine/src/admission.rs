@@ -86,8 +86,8 @@ impl<T> Admission<T> {
         self.queue.drain(..).map(|waiting| waiting.item).collect()
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 }

@@ -181,11 +181,7 @@ mod tests {
             groups: groups
                 .iter()
                 .map(|(limit, usage, stat)| {
-                    (
-                        (*limit).to_owned(),
-                        (*usage).to_owned(),
-                        (*stat).to_owned(),
-                    )
+                    ((*limit).to_owned(), (*usage).to_owned(), (*stat).to_owned())
                 })
                 .collect(),
         })

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kolea_model::{EventKind, ExitCode, Plan, Verdict};
@@ -46,6 +47,7 @@ pub(crate) struct Ledger {
     events: EventSender,
     accounts: Mutex<BTreeMap<String, Account>>,
     groups: Mutex<Vec<Verdict>>,
+    interrupted: AtomicBool,
 }
 
 impl Ledger {
@@ -63,6 +65,7 @@ impl Ledger {
         Ledger {
             accounts: Mutex::new(accounts.collect()),
             groups: Mutex::default(),
+            interrupted: AtomicBool::new(false),
             events,
         }
     }
@@ -104,9 +107,7 @@ impl Ledger {
         let Some(since) = account.open_since.take() else {
             return;
         };
-        let seconds = end
-            .seconds
-            .unwrap_or_else(|| since.elapsed().as_secs_f64());
+        let seconds = end.seconds.unwrap_or_else(|| since.elapsed().as_secs_f64());
         account.seconds += seconds;
         events.send(EventKind::AttemptFinished {
             test: test.to_owned(),
@@ -173,6 +174,15 @@ impl Ledger {
             .push(verdict);
     }
 
+    /// The user wants the run to end. It is said once.
+    pub fn announce_interruption(&self, signal: &str) {
+        if !self.interrupted.swap(true, Ordering::Relaxed) {
+            self.events.send(EventKind::Interrupted {
+                signal: signal.to_owned(),
+            });
+        }
+    }
+
     /// The exit code that the verdicts make.
     pub fn exit_code(&self, interrupted: bool, warn_exit_77: bool) -> ExitCode {
         if interrupted {
@@ -181,7 +191,9 @@ impl Ledger {
         let accounts = self.accounts();
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let verdicts = || {
-            let tests = accounts.values().filter_map(|account| account.verdict.as_ref());
+            let tests = accounts
+                .values()
+                .filter_map(|account| account.verdict.as_ref());
             tests.chain(groups.iter())
         };
         let bad = |verdict: &Verdict| match verdict {

@@ -15,6 +15,7 @@ mod options;
 mod order;
 mod outcome;
 mod plan;
+mod policy;
 pub mod rules;
 mod run;
 mod session;
@@ -22,9 +23,7 @@ mod watch;
 
 pub use control::Control;
 pub use events::EventSender;
-pub use host::{
-    HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory,
-};
+pub use host::{HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory};
 pub use options::{Case, RunOptions};
 pub use plan::plan;
 pub use run::run;

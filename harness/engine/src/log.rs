@@ -26,7 +26,8 @@ impl CappedText {
         let cut = &line[..end];
         if self.tail.is_empty() && self.head.len() + cut.len() < KEPT {
             self.head.push_str(cut);
-            self.head.push_str(if end < line.len() { "…\n" } else { "\n" });
+            self.head
+                .push_str(if end < line.len() { "…\n" } else { "\n" });
             return;
         }
         self.tail_bytes += cut.len() + 1;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kolea_machine::{NativeTest, Profile};
+use kolea_machine::NativeTest;
+use kolea_machine::profile::Profile;
 use kolea_model::{RunInfo, TestCase};
 
 /// A test, and for a compiled-in one its code.

@@ -100,8 +100,7 @@ struct Compiled {
 
 // The patterns are constants, and a test compiles them: without them nothing is found, and nothing panics.
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| Compiled {
-    set: RegexSet::new(RULES.iter().map(|rule| rule.pattern))
-        .unwrap_or_else(|_| RegexSet::empty()),
+    set: RegexSet::new(RULES.iter().map(|rule| rule.pattern)).unwrap_or_else(|_| RegexSet::empty()),
     single: RULES
         .iter()
         .filter_map(|rule| Regex::new(rule.pattern).ok())
@@ -175,7 +174,10 @@ impl Rules {
 pub fn sanitise(line: &str) -> String {
     static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
         // CSI sequences, OSC strings and two-character escapes (ECMA-48).
-        Regex::new("\u{1b}(?:\\[[0-?]*[ -/]*[@-~]|\\][^\u{7}\u{1b}]*(?:\u{7}|\u{1b}\\\\)?|[@-Z\\\\-_])").ok()
+        Regex::new(
+            "\u{1b}(?:\\[[0-?]*[ -/]*[@-~]|\\][^\u{7}\u{1b}]*(?:\u{7}|\u{1b}\\\\)?|[@-Z\\\\-_])",
+        )
+        .ok()
     });
     let start: String = line.chars().take(LONGEST_QUOTE * 2).collect();
     let plain = match &*ESCAPES {
@@ -212,29 +214,76 @@ mod tests {
     #[test]
     fn real_lines_are_found_under_their_names() {
         for (line, rule) in [
-            ("Press Enter for emergency shell or wait 4 minutes 45 seconds for reboot.", "emergency shell"),
-            ("[    9.512394] systemd[1]: Starting Emergency Shell...", "emergency shell"),
-            ("You are in emergency mode. After logging in, type \"journalctl -xb\" to view", "emergency shell"),
+            (
+                "Press Enter for emergency shell or wait 4 minutes 45 seconds for reboot.",
+                "emergency shell",
+            ),
+            (
+                "[    9.512394] systemd[1]: Starting Emergency Shell...",
+                "emergency shell",
+            ),
+            (
+                "You are in emergency mode. After logging in, type \"journalctl -xb\" to view",
+                "emergency shell",
+            ),
             ("[   10.1] dracut: Refusing to continue", "dracut fatal"),
-            ("[    1.8] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
-             "kernel panic (VFS: Unable to mount root fs on unknown-block(0,0))"),
+            (
+                "[    1.8] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+                "kernel panic (VFS: Unable to mount root fs on unknown-block(0,0))",
+            ),
             ("[   33.0] Oops: 0002 [#1] PREEMPT SMP PTI", "kernel oops"),
-            ("[   12.3] WARNING: CPU: 1 PID: 812 at fs/xfs/xfs_aops.c:490 xfs_do_writepage+0x1a/0x2b0",
-             "kernel warning (fs/xfs/xfs_aops.c:490 xfs_do_writepage+0x1a/0x2b0)"),
-            ("sd 0:0:0:0: rejecting I/O to offline device", "failure of disk under I/O"),
-            ("EXT4-fs (vda4): Delayed block allocation failed for inode 131 at logical offset 0 with max blocks 1 with error 28",
-             "ext4 delayed allocation failure (error 28)"),
-            ("error: alloc magic is broken at 0x7ff25b60: 0.", "GRUB memory corruption (alloc magic)"),
-            ("free magic broken at 0x1", "GRUB memory corruption (free magic)"),
-            ("[ 4.4] ignition[612]: failed to fetch config: context canceled", "Ignition fetch cancellation race"),
-            ("systemd[1]: initrd-cleanup.service: Main process exited, code=killed, status=15/TERM", "initrd-cleanup.service terminated"),
-            ("panic: runtime error: index out of range [3] with length 3", "Go panic (runtime error: index out of range [3] with length 3)"),
-            ("systemd[1]: foo.service: Main process exited, code=dumped, status=11/SEGV", "segfault"),
-            ("systemd-coredump[903]: Process 901 (sleep) of user 0 dumped core. Core dump follows", "core dump"),
-            ("systemd[1]: sysinit.target: Ordering cycle found, skipping foo.service", "systemd ordering cycle"),
-            ("[ 90.2] stress invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0", "oom killer"),
-            ("systemd[412]: /usr/lib/systemd/system-generators/zram-generator failed with exit status 1.",
-             "systemd generator failure (/usr/lib/systemd/system-generators/zram-generator)"),
+            (
+                "[   12.3] WARNING: CPU: 1 PID: 812 at fs/xfs/xfs_aops.c:490 xfs_do_writepage+0x1a/0x2b0",
+                "kernel warning (fs/xfs/xfs_aops.c:490 xfs_do_writepage+0x1a/0x2b0)",
+            ),
+            (
+                "sd 0:0:0:0: rejecting I/O to offline device",
+                "failure of disk under I/O",
+            ),
+            (
+                "EXT4-fs (vda4): Delayed block allocation failed for inode 131 at logical offset 0 with max blocks 1 with error 28",
+                "ext4 delayed allocation failure (error 28)",
+            ),
+            (
+                "error: alloc magic is broken at 0x7ff25b60: 0.",
+                "GRUB memory corruption (alloc magic)",
+            ),
+            (
+                "free magic broken at 0x1",
+                "GRUB memory corruption (free magic)",
+            ),
+            (
+                "[ 4.4] ignition[612]: failed to fetch config: context canceled",
+                "Ignition fetch cancellation race",
+            ),
+            (
+                "systemd[1]: initrd-cleanup.service: Main process exited, code=killed, status=15/TERM",
+                "initrd-cleanup.service terminated",
+            ),
+            (
+                "panic: runtime error: index out of range [3] with length 3",
+                "Go panic (runtime error: index out of range [3] with length 3)",
+            ),
+            (
+                "systemd[1]: foo.service: Main process exited, code=dumped, status=11/SEGV",
+                "segfault",
+            ),
+            (
+                "systemd-coredump[903]: Process 901 (sleep) of user 0 dumped core. Core dump follows",
+                "core dump",
+            ),
+            (
+                "systemd[1]: sysinit.target: Ordering cycle found, skipping foo.service",
+                "systemd ordering cycle",
+            ),
+            (
+                "[ 90.2] stress invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+                "oom killer",
+            ),
+            (
+                "systemd[412]: /usr/lib/systemd/system-generators/zram-generator failed with exit status 1.",
+                "systemd generator failure (/usr/lib/systemd/system-generators/zram-generator)",
+            ),
         ] {
             let found = feed(line).unwrap_or_else(|| panic!("nothing found in {line}"));
             assert_eq!(found.finding.rule, rule);

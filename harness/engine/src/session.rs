@@ -1,0 +1,320 @@
+//! One machine of a group, from its order to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kolea_machine::check::{BaseCheck, base_check};
+use kolea_machine::{BootId, Machine, MachineError};
+use kolea_model::{EventKind, InfraCause, Phase, Verdict};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::guard::{Guard, Limit, Stop};
+use crate::log::log_file_name;
+use crate::outcome::{Outcome, fail, finding_reason, infra, verdict_of_down, verdict_of_error};
+use crate::run::Run;
+use crate::watch::Watcher;
+
+/// How long the machine's last lines may take to arrive after its end.
+const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long stopping a machine may take before it is left to the platform's own clean-up.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How long a machine that was lost may take to answer again, before it is scaled.
+const RECONNECT: Duration = Duration::from_secs(60);
+/// How long Ignition's own account may take to arrive after the emergency shell was seen, before it is scaled.
+const IGNITION_ACCOUNT: Duration = Duration::from_secs(3);
+
+/// A machine that was started.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub run: &'a Run,
+    /// The group's name.
+    pub owner: &'a str,
+    pub machine: Arc<dyn Machine>,
+    pub watcher: Watcher,
+    /// The boot that the machine is in, once it was ready.
+    pub boot: BootId,
+    /// Whether the base checks are left out.
+    pub skip_checks: bool,
+    /// What counts as the beginning of the next unasked reboot.
+    resets: watch::Receiver<u32>,
+    /// Units that are known to have failed, or that failed tests have left behind.
+    known_bad: BTreeSet<String>,
+    phase: Phase,
+    stopped: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Takes charge of a machine that was just started.
+    pub fn new(
+        run: &'a Run,
+        owner: &'a str,
+        machine: Arc<dyn Machine>,
+        watcher: Watcher,
+        skip_checks: bool,
+    ) -> Self {
+        Session {
+            run,
+            owner,
+            resets: machine.resets(),
+            machine,
+            watcher,
+            boot: BootId(String::new()),
+            skip_checks,
+            known_bad: BTreeSet::new(),
+            phase: Phase::Booting,
+            stopped: false,
+        }
+    }
+
+    /// Says where the group, or one of its tests, is.
+    pub fn enter(&mut self, phase: Phase, test: Option<&str>) {
+        self.phase = phase;
+        self.run.phase(self.owner, test, phase);
+    }
+
+    /// A unit of a test, which may fail without being the image's fault.
+    pub fn expect_failure_of(&mut self, unit: &str) {
+        self.known_bad.insert(unit.to_owned());
+    }
+
+    /// Resets up to now were asked for.
+    pub fn forgive_resets(&mut self) {
+        self.resets.borrow_and_update();
+    }
+
+    /// Waits for `work` in the present phase, unless something ends it. `resets`: whether a reset does.
+    pub async fn race<T>(
+        &mut self,
+        limit: &Limit,
+        resets: bool,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        Guard {
+            watcher: Some(&self.watcher),
+            machine: Some(&*self.machine),
+            resets: resets.then_some(&mut self.resets),
+            ..Guard::new(&self.run.control, limit)
+        }
+        .race(work)
+        .await
+    }
+
+    /// Checks the system's health, unless the test doesn't want that. `Ok(None)` if all is well; a fault is reported
+    /// once, so that only the test after which it appeared has to answer for it.
+    pub async fn check(&mut self, limit: &Limit, resets: bool) -> Result<Option<String>, Outcome> {
+        if self.skip_checks {
+            return Ok(None);
+        }
+        let machine = Arc::clone(&self.machine);
+        match self.race(limit, resets, base_check(&*machine)).await {
+            Err(stop) => Err(self.explain(stop, None).await),
+            Ok(Err(error)) => Err(self.explain_error(error, None).await),
+            Ok(Ok(check)) => Ok(self.news_of(check)),
+        }
+    }
+
+    fn news_of(&mut self, mut check: BaseCheck) -> Option<String> {
+        check
+            .failed_units
+            .retain(|unit| !self.known_bad.contains(unit));
+        check
+            .restarting_units
+            .retain(|unit| !self.known_bad.contains(unit));
+        let problem = check.problem(&self.run.options.profile);
+        self.known_bad.extend(check.failed_units);
+        self.known_bad.extend(check.restarting_units);
+        problem
+    }
+
+    /// What the end of a wait means. The machine is not to be used again.
+    pub async fn explain(&mut self, stop: Stop, test: Option<&str>) -> Outcome {
+        let phase = self.phase;
+        let verdict = match stop {
+            Stop::Kill => Verdict::Lost {
+                reason: format!("killed while {phase}"),
+            },
+            Stop::Drain => Verdict::Lost {
+                reason: format!("interrupted while {phase}"),
+            },
+            Stop::Limit(limit) => self.timed_out(&limit, test),
+            Stop::Fatal => self
+                .fatal_verdict()
+                .await
+                .unwrap_or_else(|| infra(InfraCause::Harness, "a fatal finding was lost")),
+            Stop::Down(down) => self.last_words(verdict_of_down(&down, phase)).await,
+            Stop::Reset => {
+                let verdict = fail(format!(
+                    "the machine rebooted without being asked, while {phase}"
+                ));
+                self.last_words(verdict).await
+            }
+        };
+        Outcome::broken(verdict)
+    }
+
+    /// What an error of the machine means. A lost connection is looked into first.
+    pub async fn explain_error(&mut self, error: MachineError, test: Option<&str>) -> Outcome {
+        let MachineError::Ssh(message) = error else {
+            return match &error {
+                MachineError::Down(_) => {
+                    let verdict = verdict_of_error(&error, self.phase);
+                    Outcome::broken(self.last_words(verdict).await)
+                }
+                MachineError::Guest(_) => Outcome::clean(verdict_of_error(&error, self.phase)),
+                _ => Outcome::broken(verdict_of_error(&error, self.phase)),
+            };
+        };
+        let limit = Limit::after(self.run.scaled(RECONNECT), "the reconnection limit");
+        let machine = Arc::clone(&self.machine);
+        let back = self
+            .race(
+                &limit,
+                self.phase == Phase::Running,
+                machine.wait_ready(None),
+            )
+            .await;
+        let why = match back {
+            Ok(Ok(boot)) if boot == self.boot => "it answers again, in the same boot".to_owned(),
+            Ok(Ok(_)) => {
+                let verdict = fail(format!(
+                    "the machine rebooted without being asked, while {}",
+                    self.phase
+                ));
+                return Outcome::broken(self.last_words(verdict).await);
+            }
+            Err(Stop::Limit(limit)) => format!("it did not answer again within {}", limit.text),
+            Err(stop) => return self.explain(stop, test).await,
+            Ok(Err(MachineError::Ssh(again))) => again,
+            Ok(Err(error)) => return Outcome::broken(verdict_of_error(&error, self.phase)),
+        };
+        let error = MachineError::Ssh(format!("{message}; {why}"));
+        Outcome::broken(verdict_of_error(&error, self.phase))
+    }
+
+    fn timed_out(&self, limit: &Limit, test: Option<&str>) -> Verdict {
+        let ignition = match self.watcher.ignition_error() {
+            Some(line) if self.phase == Phase::Booting => format!("; Ignition: {line}"),
+            _ => String::new(),
+        };
+        Verdict::Timeout {
+            phase: self.phase,
+            reason: format!(
+                "{} is over; {}{ignition}",
+                limit.text,
+                self.watcher.last_progress(test)
+            ),
+        }
+    }
+
+    /// The fatal finding as a verdict. A boot that ends in the emergency shell is mostly Ignition's doing, and it
+    /// says itself what was wrong, a moment later.
+    async fn fatal_verdict(&self) -> Option<Verdict> {
+        let finding = self.watcher.fatal_so_far()?;
+        let in_initramfs =
+            finding.rule.starts_with("emergency") || finding.rule.starts_with("dracut");
+        if in_initramfs && self.phase == Phase::Booting {
+            let patience = self.run.scaled(IGNITION_ACCOUNT);
+            self.watcher.ignition_explained(patience).await;
+            if let Some(line) = self.watcher.ignition_error() {
+                return Some(fail(format!("Ignition failed in the initramfs: {line}")));
+            }
+        }
+        Some(fail(format!(
+            "{} (while {})",
+            finding_reason(&finding),
+            self.phase
+        )))
+    }
+
+    /// Stops the machine and reads its last lines: if they tell of something fatal, that is the verdict.
+    async fn last_words(&mut self, verdict: Verdict) -> Verdict {
+        self.stop().await;
+        self.fatal_verdict().await.unwrap_or(verdict)
+    }
+
+    /// Stops the machine and waits for its last lines. The second time, nothing happens.
+    pub async fn stop(&mut self) {
+        if std::mem::replace(&mut self.stopped, true) {
+            return;
+        }
+        self.run.phase(self.owner, None, Phase::Stopping);
+        let exit = match timeout(STOP_LIMIT, self.machine.stop()).await {
+            Ok(exit) => exit,
+            Err(_) => "still not stopped; left to the platform's clean-up".to_owned(),
+        };
+        self.watcher.closed(LAST_LINES).await;
+        self.run.events.send(EventKind::MachineStopped {
+            machine: self.machine.id().to_owned(),
+            exit,
+        });
+    }
+
+    /// Artefacts of a test: what is in the machine's directory, other tests' logs excepted, by file name.
+    pub fn artifacts(&self, test: &str, others: &[String]) -> BTreeMap<String, PathBuf> {
+        let foreign: BTreeSet<String> = others
+            .iter()
+            .filter(|other| *other != test)
+            .map(|other| log_file_name(other))
+            .collect();
+        files_in(self.watcher.dir())
+            .into_iter()
+            .filter(|(name, _)| !foreign.contains(name))
+            .map(|(name, path)| (name, self.run.relative(&path)))
+            .collect()
+    }
+
+    /// Waits until the machine accepts commands, and passes the checks.
+    pub async fn boot(&mut self, limit: &Limit, stop_on_drain: bool) -> Result<(), Outcome> {
+        let started = Instant::now();
+        self.enter(Phase::Booting, None);
+        let machine = Arc::clone(&self.machine);
+        let ready = Guard {
+            watcher: Some(&self.watcher),
+            machine: Some(&*self.machine),
+            stop_on_drain,
+            ..Guard::new(&self.run.control, limit)
+        }
+        .race(machine.wait_ready(None))
+        .await;
+        self.boot = match ready {
+            Ok(Ok(boot)) => boot,
+            Ok(Err(error @ MachineError::Down(_))) => {
+                return Err(self.explain_error(error, None).await);
+            }
+            Ok(Err(error)) => return Err(Outcome::broken(verdict_of_error(&error, self.phase))),
+            Err(stop) => return Err(self.explain(stop, None).await),
+        };
+        // Firmware, shim and Ignition's kernel arguments may all have reset it on the way.
+        self.forgive_resets();
+        self.run.events.send(EventKind::MachineReady {
+            machine: self.machine.id().to_owned(),
+            boot_seconds: started.elapsed().as_secs_f64(),
+        });
+        self.enter(Phase::Checking, None);
+        match self.check(limit, false).await? {
+            Some(problem) => Err(Outcome::broken(fail(format!(
+                "the machine is not healthy after its boot: {problem}"
+            )))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn files_in(dir: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,395 @@
+//! Reads everything a machine says, from its first line to its last: applies the rules, gathers each test's own
+//! output, and remembers the last sign of progress.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kolea_machine::{JournalEntry, Line};
+use kolea_model::{EventKind, Finding, FindingSource};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::EventSender;
+use crate::log::TestLog;
+use crate::rules::{Rules, sanitise};
+
+/// A test whose output is to be told from everybody else's.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedTest {
+    /// The test's name.
+    pub test: String,
+    /// Its unit.
+    pub unit: String,
+    /// The identifier that the unit's output has in the journal.
+    pub identifier: String,
+    /// The agent's message when the unit has ended, or asked for a reboot.
+    pub end_marker: String,
+}
+
+/// What is to be watched, and under which names it is reported.
+#[derive(Debug)]
+pub(crate) struct WatchOrder {
+    /// The machine's UUID.
+    pub machine: String,
+    /// Its group.
+    pub owner: String,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The tests that will run on it.
+    pub tests: Vec<WatchedTest>,
+    /// Whether the rules are applied.
+    pub rules: bool,
+    /// Whether findings count; they are warnings otherwise.
+    pub findings_count: bool,
+}
+
+#[derive(Debug)]
+struct Watched {
+    test: WatchedTest,
+    log: TestLog,
+    ends: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    rules: Option<Rules>,
+    findings: Vec<Finding>,
+    last_console: String,
+    tests: Vec<Watched>,
+    ignition_journal: Option<(u8, String)>,
+    ignition_console: Option<(u8, String)>,
+    log_fault_reported: bool,
+}
+
+/// What others may wait for.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// Counts what somebody may wait for in the state.
+    news: usize,
+    fatal: Option<Finding>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    order: WatchOrder,
+    events: EventSender,
+    state: Mutex<State>,
+    progress: watch::Sender<Progress>,
+}
+
+/// The reader of one machine. Dropping it does not stop it: it ends with the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher {
+    shared: Arc<Shared>,
+}
+
+impl Watcher {
+    /// Starts to read. Without `lines` (somebody else reads them) nothing is ever seen.
+    pub fn start(
+        order: WatchOrder,
+        lines: Option<mpsc::Receiver<Line>>,
+        events: EventSender,
+    ) -> Self {
+        let tests = order.tests.iter().map(|test| Watched {
+            log: TestLog::new(&order.dir, &test.test),
+            test: test.clone(),
+            ends: 0,
+        });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                rules: order.rules.then(Rules::new),
+                findings: Vec::new(),
+                last_console: String::new(),
+                tests: tests.collect(),
+                ignition_journal: None,
+                ignition_console: None,
+                log_fault_reported: false,
+            }),
+            progress: watch::Sender::new(Progress {
+                closed: lines.is_none(),
+                ..Progress::default()
+            }),
+            order,
+            events,
+        });
+        if let Some(lines) = lines {
+            tokio::spawn(read(Arc::clone(&shared), lines));
+        }
+        Watcher { shared }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+
+    /// Waits until the machine says something after which it can't go on.
+    pub async fn fatal(&self) -> Finding {
+        let mut progress = self.shared.progress.subscribe();
+        let finding = match progress.wait_for(|progress| progress.fatal.is_some()).await {
+            Ok(progress) => progress.fatal.clone(),
+            Err(_) => None,
+        };
+        match finding {
+            Some(finding) => finding,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What the machine said after which it can't go on, if it did.
+    pub fn fatal_so_far(&self) -> Option<Finding> {
+        self.shared.progress.borrow().fatal.clone()
+    }
+
+    /// Waits until the last line was read; no longer than `limit`.
+    pub async fn closed(&self, limit: Duration) {
+        let mut progress = self.shared.progress.subscribe();
+        let _ = timeout(limit, progress.wait_for(|progress| progress.closed)).await;
+    }
+
+    /// How often the agent has said that the test's unit ended.
+    pub fn ends(&self, test: &str) -> usize {
+        self.state()
+            .tests
+            .iter()
+            .find(|watched| watched.test.test == test)
+            .map_or(0, |watched| watched.ends)
+    }
+
+    /// Waits until the agent has said it more than `before` times, so that the test's log is complete; no longer than
+    /// `limit`, and not beyond the machine's last line.
+    pub async fn ended(&self, test: &str, before: usize, limit: Duration) {
+        let _ = timeout(limit, self.until(|| self.ends(test) > before)).await;
+        self.shared.flush();
+    }
+
+    /// Waits until Ignition has said in the journal why it failed; no longer than `limit`, and not beyond the
+    /// machine's last line.
+    pub async fn ignition_explained(&self, limit: Duration) {
+        let explained = || {
+            let state = self.state();
+            matches!(state.ignition_journal, Some((weight, _)) if weight > 1)
+        };
+        let _ = timeout(limit, self.until(explained)).await;
+    }
+
+    /// Waits until `reached`, or until the machine's last line was read.
+    async fn until(&self, reached: impl Fn() -> bool) {
+        let mut progress = self.shared.progress.subscribe();
+        // Not inside `wait_for`: that holds the channel's lock, and the reader takes it while it holds the state's.
+        while !self.shared.progress.borrow().closed && !reached() {
+            if progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Findings so far that don't stop the machine.
+    pub fn findings(&self) -> usize {
+        self.state().findings.len()
+    }
+
+    /// Findings from the given one on.
+    pub fn findings_since(&self, first: usize) -> Vec<Finding> {
+        self.state()
+            .findings
+            .get(first..)
+            .unwrap_or_default()
+            .to_vec()
+    }
+
+    /// What a test has printed.
+    pub fn output(&self, test: &str) -> String {
+        self.log_of(test, TestLog::text).unwrap_or_default()
+    }
+
+    /// The last line that a test has printed, if any.
+    pub fn last_output(&self, test: &str) -> Option<String> {
+        self.log_of(test, |log| sanitise(log.last_line()))
+            .filter(|line| !line.is_empty())
+    }
+
+    fn log_of<T>(&self, test: &str, read: impl FnOnce(&TestLog) -> T) -> Option<T> {
+        let state = self.state();
+        let watched = state
+            .tests
+            .iter()
+            .find(|watched| watched.test.test == test)?;
+        Some(read(&watched.log))
+    }
+
+    /// The last sign of progress in words: the test's last line if it has printed anything, and the console's.
+    pub fn last_progress(&self, test: Option<&str>) -> String {
+        let console = self.state().last_console.clone();
+        let mut parts = Vec::new();
+        if let Some(line) = test.and_then(|test| self.last_output(test)) {
+            parts.push(format!("last line of the test: \"{line}\""));
+        }
+        if console.is_empty() {
+            parts.push("nothing on the console".to_owned());
+        } else {
+            parts.push(format!("last line of the console: \"{console}\""));
+        }
+        parts.join("; ")
+    }
+
+    /// What Ignition itself said was wrong, if it did; the journal knows better than the console.
+    pub fn ignition_error(&self) -> Option<String> {
+        let state = self.state();
+        let best = state
+            .ignition_journal
+            .as_ref()
+            .or(state.ignition_console.as_ref());
+        best.map(|(_, line)| line.clone())
+    }
+
+    /// The machine's directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.order.dir
+    }
+}
+
+async fn read(shared: Arc<Shared>, mut lines: mpsc::Receiver<Line>) {
+    while let Some(line) = lines.recv().await {
+        match line {
+            Line::Console(text) => shared.console(&text),
+            Line::Journal(entry) => shared.journal(&entry),
+        }
+    }
+    shared.flush();
+    shared
+        .progress
+        .send_modify(|progress| progress.closed = true);
+}
+
+/// How much a line of Ignition says about why it failed; `None` if nothing.
+fn ignition_weight(message: &str) -> Option<u8> {
+    if message.contains("Ignition failed") {
+        Some(3)
+    } else if message.contains("CRITICAL") {
+        Some(2)
+    } else {
+        message.contains("failed").then_some(1)
+    }
+}
+
+fn keep_heaviest(slot: &mut Option<(u8, String)>, message: &str) {
+    let Some(weight) = ignition_weight(message) else {
+        return;
+    };
+    if slot
+        .as_ref()
+        .is_none_or(|(heaviest, _)| weight >= *heaviest)
+    {
+        *slot = Some((weight, sanitise(message)));
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn console(&self, text: &str) {
+        let mut state = self.state();
+        if !text.trim().is_empty() {
+            let plain = sanitise(text);
+            if !plain.is_empty() {
+                state.last_console = plain;
+            }
+        }
+        if text.contains("ignition[") {
+            keep_heaviest(&mut state.ignition_console, text);
+        }
+        self.apply_rules(&mut state, FindingSource::Console, text);
+    }
+
+    fn journal(&self, entry: &JournalEntry) {
+        let mut state = self.state();
+        let identifier = entry.identifier.as_deref().unwrap_or_default();
+        let own = state.tests.iter_mut().find(|watched| {
+            watched.test.identifier == identifier
+                && entry.unit.as_deref() == Some(&watched.test.unit)
+        });
+        if let Some(watched) = own {
+            // What a test prints is the test's business, not a message of the system: no rule looks at it.
+            let written = watched.log.push(&entry.message);
+            self.report_log_fault(&mut state, written);
+            return;
+        }
+        if identifier == "kolet" {
+            let ended = state
+                .tests
+                .iter_mut()
+                .find(|watched| watched.test.end_marker == entry.message);
+            if let Some(watched) = ended {
+                watched.ends += 1;
+                self.progress.send_modify(|progress| progress.news += 1);
+                return;
+            }
+        }
+        if identifier == "ignition" {
+            keep_heaviest(&mut state.ignition_journal, &entry.message);
+            self.progress.send_modify(|progress| progress.news += 1);
+        }
+        // The console shows the identifier and the process before the message, and some rules rely on that.
+        let pid = entry.pid.unwrap_or_default();
+        for line in entry.message.lines() {
+            let text = format!("{identifier}[{pid}]: {line}");
+            self.apply_rules(&mut state, FindingSource::Journal, &text);
+        }
+    }
+
+    fn apply_rules(&self, state: &mut State, source: FindingSource, text: &str) {
+        let Some(found) = state
+            .rules
+            .as_mut()
+            .and_then(|rules| rules.feed(source, text))
+        else {
+            return;
+        };
+        self.events.send(EventKind::MachineFinding {
+            machine: self.order.machine.clone(),
+            owner: self.order.owner.clone(),
+            finding: found.finding.clone(),
+        });
+        if !self.order.findings_count {
+            self.events.warn(format!(
+                "{}: {} (console rules don't count in this run): {}",
+                self.order.owner, found.finding.rule, found.finding.line
+            ));
+        } else if found.fatal {
+            self.progress.send_modify(|progress| {
+                progress.fatal.get_or_insert(found.finding);
+            });
+        } else {
+            state.findings.push(found.finding);
+        }
+    }
+
+    fn flush(&self) {
+        let mut state = self.state();
+        let mut result = Ok(());
+        for watched in &mut state.tests {
+            result = result.and(watched.log.flush());
+        }
+        self.report_log_fault(&mut state, result);
+    }
+
+    /// A full disk is worth one warning, not one a line.
+    fn report_log_fault(&self, state: &mut State, result: std::io::Result<()>) {
+        if let Err(error) = result
+            && !state.log_fault_reported
+        {
+            state.log_fault_reported = true;
+            self.events.warn(format!(
+                "cannot write the tests' output to {}: {error}; what the reports show of it is complete",
+                self.order.dir.display()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! A run on the fake platform, and what came of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kolea_engine::{Case, Control, EventSender, RunOptions, run};
+use kolea_fake::FakePlatform;
+use kolea_machine::NativeTest;
+use kolea_machine::profile::Profile;
+use kolea_model::{
+    Event, EventKind, ExitCode, ExternalTest, MachineNeeds, Restriction, SkipReason, TestCase,
+    TestSource, Verdict,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::check::check;
+
+/// A run to be.
+pub struct Rig {
+    pub platform: FakePlatform,
+    pub cases: Vec<Case>,
+    pub options: RunOptions,
+    pub control: Control,
+    pub dir: TempDir,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    pub exit: ExitCode,
+    pub events: Vec<Event>,
+    pub dir: TempDir,
+}
+
+impl Rig {
+    pub fn new(platform: FakePlatform) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("test.sh"), "#!/bin/sh\n").unwrap();
+        Rig {
+            platform,
+            cases: Vec::new(),
+            options: RunOptions {
+                jobs: 4,
+                memory_budget_mib: Some(1 << 20),
+                output_dir: dir.path().to_path_buf(),
+                profile: Profile::builtin("fcos").unwrap(),
+                console_rules: true,
+                ..RunOptions::default()
+            },
+            control: Control::new(),
+            dir,
+        }
+    }
+
+    /// A test as it is when nobody says otherwise: external and exclusive.
+    pub fn test_case(&self, name: &str) -> TestCase {
+        TestCase {
+            name: name.to_owned(),
+            description: String::new(),
+            source: TestSource::External(ExternalTest {
+                executable: self.dir.path().join("test.sh"),
+                data: None,
+            }),
+            tags: Vec::new(),
+            required_tag: None,
+            architectures: Restriction::default(),
+            platforms: Restriction::default(),
+            distros: Restriction::default(),
+            exclusive: true,
+            conflicts: Vec::new(),
+            timeout: None,
+            needs: MachineNeeds::default(),
+            config: None,
+            grace_until: None,
+        }
+    }
+
+    pub fn exclusive(self, name: &str) -> Self {
+        self.with(name, |_| ())
+    }
+
+    pub fn shared(self, name: &str) -> Self {
+        self.with(name, |test| test.exclusive = false)
+    }
+
+    pub fn with(mut self, name: &str, change: impl FnOnce(&mut TestCase)) -> Self {
+        let mut test = self.test_case(name);
+        change(&mut test);
+        self.cases.push(Case { test, native: None });
+        self
+    }
+
+    pub fn native(mut self, native: NativeTest) -> Self {
+        self.cases.push(Case {
+            test: native.test_case(),
+            native: Some(native),
+        });
+        self
+    }
+
+    pub fn options(mut self, change: impl FnOnce(&mut RunOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    pub async fn run(self) -> Report {
+        self.run_with(Vec::new(), |_, _| ()).await
+    }
+
+    /// Runs, and lets `watch` see every event as it comes.
+    pub async fn run_with(
+        self,
+        skipped: Vec<(String, SkipReason)>,
+        mut watch: impl FnMut(&Control, &EventKind),
+    ) -> Report {
+        let (sender, mut received) = EventSender::channel();
+        let platform = self.platform.clone();
+        let running = run(
+            Arc::new(self.platform),
+            self.cases,
+            skipped,
+            self.options,
+            sender,
+            self.control.clone(),
+        );
+        let mut events = Vec::new();
+        let collect = async {
+            while let Some(event) = received.recv().await {
+                watch(&self.control, &event.kind);
+                events.push(event);
+            }
+        };
+        let (exit, ()) = tokio::join!(running, collect);
+        drain(&mut received, &mut events);
+        check(&events, exit);
+        assert_eq!(platform.stats().alive, 0, "every machine was stopped");
+        Report {
+            exit,
+            events,
+            dir: self.dir,
+        }
+    }
+}
+
+fn drain(received: &mut UnboundedReceiver<Event>, events: &mut Vec<Event>) {
+    while let Ok(event) = received.try_recv() {
+        events.push(event);
+    }
+}
+
+impl Report {
+    pub fn kinds(&self) -> impl Iterator<Item = &EventKind> {
+        self.events.iter().map(|event| &event.kind)
+    }
+
+    /// The last word on a test.
+    pub fn verdict(&self, name: &str) -> &Verdict {
+        self.kinds()
+            .find_map(|kind| match kind {
+                EventKind::TestFinished { test, verdict, .. } if test == name => Some(verdict),
+                _ => None,
+            })
+            .unwrap()
+    }
+
+    /// What the reports print about a test.
+    pub fn line(&self, name: &str) -> String {
+        self.verdict(name).to_string()
+    }
+
+    /// Verdict, output and retry of each attempt at a test.
+    pub fn attempts(&self, name: &str) -> Vec<(&Verdict, &str, Option<&str>)> {
+        self.kinds()
+            .filter_map(|kind| match kind {
+                EventKind::AttemptFinished {
+                    test,
+                    verdict,
+                    output,
+                    retry,
+                    ..
+                } if test == name => Some((verdict, output.as_str(), retry.as_deref())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Seconds of the first attempt at a test.
+    pub fn seconds(&self, name: &str) -> f64 {
+        self.kinds()
+            .find_map(|kind| match kind {
+                EventKind::AttemptFinished { test, seconds, .. } if test == name => Some(*seconds),
+                _ => None,
+            })
+            .unwrap()
+    }
+
+    /// The artefacts of the last attempt at a test, as paths on the host.
+    pub fn artifacts(&self, name: &str) -> Vec<(String, PathBuf)> {
+        let last = self.kinds().filter_map(|kind| match kind {
+            EventKind::AttemptFinished {
+                test, artifacts, ..
+            } if test == name => Some(artifacts),
+            _ => None,
+        });
+        last.last()
+            .unwrap()
+            .iter()
+            .map(|(file, path)| (file.clone(), self.dir.path().join(path)))
+            .collect()
+    }
+
+    pub fn group_verdict(&self, name: &str) -> &Verdict {
+        self.kinds()
+            .find_map(|kind| match kind {
+                EventKind::GroupFinished { group, verdict, .. } if group == name => Some(verdict),
+                _ => None,
+            })
+            .unwrap()
+    }
+
+    pub fn machines(&self) -> usize {
+        self.kinds()
+            .filter(|kind| matches!(kind, EventKind::MachineStarted { .. }))
+            .count()
+    }
+
+    pub fn warnings(&self) -> Vec<&str> {
+        self.kinds()
+            .filter_map(|kind| match kind {
+                EventKind::Warning { message } => Some(message.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+}
