@@ -19,7 +19,7 @@ const UNPACK: &str = "sudo sh -c 'umask 022 && cd \"${KOLET_ROOT-}/\" && tar -xm
                       mv -f usr/local/bin/kolet.partial usr/local/bin/kolet'";
 
 /// How deep a test's data may be nested; deeper is a loop of symbolic links.
-const MAX_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 30;
 
 /// What is to be put where.
 struct Item {

@@ -6,6 +6,8 @@ mod reboot;
 mod run;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod unit;
 
 pub use install::install;

@@ -37,6 +37,12 @@ case $* in
 *) cat "systemctl-$1" 2>/dev/null ;;
 esac"#;
 
+/// `tail --pid=PID` for hosts whose first process takes its time to reap, unlike systemd.
+const TAIL: &str = r#"while read -r stat </proc/"${1#--pid=}"/stat 2>/dev/null; do
+case $stat in *') Z '*) exit ;; esac
+sleep 0.02
+done"#;
+
 const LOG: &str = r#"echo "${0##*/} $*" >>"$KOLET_ROOT/log""#;
 
 /// See the module.
@@ -60,6 +66,7 @@ impl LocalMachine {
         for (name, body) in [
             ("sudo", SUDO),
             ("systemctl", SYSTEMCTL),
+            ("tail", TAIL),
             ("journalctl", LOG),
             ("logger", LOG),
         ] {
