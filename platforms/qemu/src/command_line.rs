@@ -193,7 +193,7 @@ impl Args {
 }
 
 /// Appends a path as an option's value: commas are doubled, as QEMU's option parser wants it.
-fn with_path(options: &str, path: &OsStr) -> OsString {
+pub fn with_path(options: &str, path: &OsStr) -> OsString {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let mut bytes = options.as_bytes().to_vec();
     for byte in path.as_bytes() {

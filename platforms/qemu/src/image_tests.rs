@@ -64,10 +64,7 @@ async fn what_is_no_image_is_refused_with_the_reason() {
             b"\xfd7zXZ\0\0\0",
             "it is compressed; unpack it first, with xz -d",
         ),
-        (
-            b"QFI\xfb\0\0\0\x03",
-            "; is it truncated, or no disk image?",
-        ),
+        (b"QFI\xfb\0\0\0\x03", "; is it truncated, or no disk image?"),
     ] {
         fs::write(&file, contents).unwrap();
         assert!(

@@ -1,12 +1,16 @@
 //! Machines in QEMU: the accelerator probe, the command line, disks, the monitor and the supervision of processes.
 
+mod accel;
 mod arch;
 mod cache;
 mod command_line;
 mod error;
 mod esp;
 mod image;
+mod oom;
 mod options;
+mod probe_guest;
+mod process;
 mod qmp;
 mod tools;
 mod workdir;

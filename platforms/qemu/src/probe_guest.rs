@@ -1,0 +1,97 @@
+//! The smallest guest that proves an accelerator: a boot sector that says `S`, computes, says `E` and ends its machine.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// How often the loop runs: about 0.1 s when emulated.
+const ITERATIONS: u32 = 10_000_000;
+
+/// Said when the loop starts.
+pub const START: u8 = b'S';
+/// Said when the loop has ended.
+pub const END: u8 = b'E';
+
+/// QEMU's debug console, which the guest speaks to, and the port whose writing ends the machine.
+pub const DEVICES: [&str; 4] = [
+    "-device",
+    "isa-debugcon,chardev=probe,iobase=0xe9",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=1",
+];
+
+/// 16-bit code for address 0x7c00. In GNU assembler's syntax:
+///
+/// ```text
+///         cli
+///         xorw  %ax, %ax
+///         movw  %ax, %ds
+///         movw  %ax, %ss
+///         movw  $0x7c00, %sp
+///         movw  $0x1000, %ax          # 64 KiB of data at 0x10000
+///         movw  %ax, %es
+///         movw  $0xe9, %dx
+///         movb  $'S', %al
+///         outb  %al, %dx
+///         movl  $ITERATIONS, %ecx
+///         movl  $1, %eax
+/// 1:      imull $1664525, %eax, %eax  # the generator of Numerical Recipes
+///         addl  $1013904223, %eax
+///         movl  %eax, %ebx
+///         shrl  $16, %ebx
+///         andw  $0xfffc, %bx
+///         addl  %es:(%bx), %eax
+///         movl  %eax, %es:(%bx)
+///         decl  %ecx
+///         jnz   1b
+///         movw  $0xe9, %dx
+///         movb  $'E', %al
+///         outb  %al, %dx
+///         movw  $0xf4, %dx
+///         outb  %al, %dx              # ends QEMU
+/// 2:      hlt
+///         jmp   2b
+/// ```
+const BEFORE_COUNT: [u8; 23] = [
+    0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x7c, 0xb8, 0x00, 0x10, 0x8e, 0xc0, 0xba,
+    0xe9, 0x00, 0xb0, START, 0xee, 0x66, 0xb9,
+];
+const AFTER_COUNT: [u8; 54] = [
+    0x66, 0xb8, 0x01, 0x00, 0x00, 0x00, 0x66, 0x69, 0xc0, 0x0d, 0x66, 0x19, 0x00, 0x66, 0x05, 0x5f,
+    0xf3, 0x6e, 0x3c, 0x66, 0x89, 0xc3, 0x66, 0xc1, 0xeb, 0x10, 0x83, 0xe3, 0xfc, 0x26, 0x66, 0x03,
+    0x07, 0x26, 0x66, 0x89, 0x07, 0x66, 0x49, 0x75, 0xdd, 0xba, 0xe9, 0x00, 0xb0, END, 0xee, 0xba,
+    0xf4, 0x00, 0xee, 0xf4, 0xeb, 0xfd,
+];
+
+/// The boot sector, the image of a floppy disk.
+pub fn boot_sector() -> [u8; 512] {
+    let mut sector = [0; 512];
+    let code = BEFORE_COUNT
+        .into_iter()
+        .chain(ITERATIONS.to_le_bytes())
+        .chain(AFTER_COUNT);
+    for (byte, value) in sector.iter_mut().zip(code) {
+        *byte = value;
+    }
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    sector
+}
+
+/// How long the host takes for the guest's loop: the best of three.
+pub fn native_time() -> Duration {
+    (0..3).map(|_| native_loop()).min().unwrap_or_default()
+}
+
+fn native_loop() -> Duration {
+    let start = Instant::now();
+    let mut memory = vec![0_u32; 0x4000];
+    let mut x = 1_u32;
+    for _ in 0..ITERATIONS {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if let Some(cell) = memory.get_mut((x >> 18) as usize) {
+            x = x.wrapping_add(*cell);
+            *cell = x;
+        }
+    }
+    black_box(x);
+    start.elapsed()
+}
