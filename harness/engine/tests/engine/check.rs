@@ -51,8 +51,7 @@ pub fn check(events: &[Event], exit: ExitCode) {
                 assert!(machines.insert(machine, true).is_none());
                 assert!(dir.is_relative());
             }
-            EventKind::MachineReady { machine, .. }
-            | EventKind::MachineFinding { machine, .. } => {
+            EventKind::MachineReady { machine, .. } | EventKind::MachineFinding { machine, .. } => {
                 assert_eq!(machines.get(machine.as_str()), Some(&true));
             }
             EventKind::MachineStopped { machine, .. } => {
