@@ -102,7 +102,7 @@ fn archive(items: &[Item]) -> Result<Vec<u8>, MachineError> {
         0o755,
         kolet.as_bytes(),
     )?;
-    builder.into_inner().map_err(packing)
+    builder.into_inner().map_err(|error| packing(&error))
 }
 
 fn add_directory(
@@ -122,7 +122,7 @@ fn add_directory(
     header.set_size(0);
     builder
         .append_data(&mut header, format!("{guest}/"), std::io::empty())
-        .map_err(packing)?;
+        .map_err(|error| packing(&error))?;
     let mut names = fs::read_dir(host)
         .and_then(|entries| {
             entries
@@ -182,7 +182,7 @@ fn append(
     header.set_size(contents.len() as u64);
     builder
         .append_data(&mut header, guest, contents)
-        .map_err(packing)
+        .map_err(|error| packing(&error))
 }
 
 fn header(mode: u32) -> Header {
@@ -194,7 +194,7 @@ fn header(mode: u32) -> Header {
     header
 }
 
-fn packing(error: std::io::Error) -> MachineError {
+fn packing(error: &std::io::Error) -> MachineError {
     MachineError::Harness(format!("cannot pack the tests: {error}"))
 }
 
