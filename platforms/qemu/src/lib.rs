@@ -4,6 +4,7 @@ mod accel;
 mod arch;
 mod cache;
 mod command_line;
+mod console;
 mod error;
 mod esp;
 mod image;
@@ -11,7 +12,9 @@ mod oom;
 mod options;
 mod probe_guest;
 mod process;
+mod pumps;
 mod qmp;
+mod supervisor;
 mod tools;
 mod workdir;
 

@@ -1,0 +1,121 @@
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe::{self, Sender};
+
+use super::*;
+
+struct Bench {
+    dir: TempDir,
+    input: Sender,
+    output: Receiver,
+    lines: mpsc::Receiver<Line>,
+    listeners: Listeners,
+}
+
+fn bench() -> Bench {
+    let (input, output) = pipe::pipe().unwrap();
+    let (sender, lines) = mpsc::channel(64);
+    Bench {
+        dir: tempfile::tempdir().unwrap(),
+        input,
+        output,
+        lines,
+        listeners: Listeners {
+            lines: sender,
+            sshd_started: Arc::new(Notify::new()),
+        },
+    }
+}
+
+impl Bench {
+    fn artifact(&self, name: &str) -> Artifact {
+        Artifact::new(self.dir.path().join(name))
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_console_is_kept_as_it_is_and_told_line_by_line() {
+    let mut bench = bench();
+    let file = bench.artifact("console.txt");
+    let kick = Arc::clone(&bench.listeners.sshd_started);
+    bench
+        .input
+        .write_all(b"\x1b[1mone\x1b[0m\r\n[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\nlogin: ")
+        .await
+        .unwrap();
+    drop(bench.input);
+    console(bench.output, file, bench.listeners).await;
+    kick.notified().await;
+    let mut lines = Vec::new();
+    while let Some(line) = bench.lines.recv().await {
+        lines.push(line);
+    }
+    assert_eq!(lines[0], Line::Console("one".to_owned()));
+    assert_eq!(lines[2], Line::Console("login: ".to_owned()));
+    let text = std::fs::read(bench.dir.path().join("console.txt")).unwrap();
+    assert!(text.starts_with(b"\x1b[1mone\x1b[0m\r\n"));
+}
+
+#[tokio::test]
+async fn nobody_listening_and_no_space_do_not_stop_a_pump() {
+    let mut bench = bench();
+    // Writing to it fails with ENOSPC.
+    let file = Artifact::new("/dev/full".into());
+    drop(bench.lines);
+    let pump = tokio::spawn(console(bench.output, file, bench.listeners));
+    for _ in 0..100 {
+        bench.input.write_all(&[b'\n'; 10_000]).await.unwrap();
+    }
+    drop(bench.input);
+    pump.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_journal_is_written_for_people_and_for_programs() {
+    let mut bench = bench();
+    let (text, json) = (
+        bench.artifact("journal.txt"),
+        bench.artifact("journal.json"),
+    );
+    let entry =
+        b"__REALTIME_TIMESTAMP=1700000000000000\n_BOOT_ID=b\n_SYSTEMD_UNIT=sshd.service\n_PID=7\n\
+                  MESSAGE=Server listening on :: port 22.\n\n";
+    bench.input.write_all(entry).await.unwrap();
+    let (input, kick) = (bench.input, Arc::clone(&bench.listeners.sshd_started));
+    drop(input);
+    journal(bench.output, text, json, bench.listeners.clone()).await;
+    kick.notified().await;
+    let Some(Line::Journal(entry)) = bench.lines.recv().await else {
+        panic!("no entry");
+    };
+    assert_eq!(entry.message, "Server listening on :: port 22.");
+    let dir = bench.dir;
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert!(read("journal.txt").ends_with(" sshd.service[7]: Server listening on :: port 22.\n"));
+    assert!(read("journal.json").contains("\"_PID\":\"7\""));
+}
+
+#[tokio::test]
+async fn the_last_journal_of_an_initramfs_is_told() {
+    let mut bench = bench();
+    let file = bench.artifact("dump");
+    bench
+        .input
+        .write_all(b"{\"MESSAGE\":\"Ignition failed\",\"SYSLOG_IDENTIFIER\":\"ignition\"}\n{}\n")
+        .await
+        .unwrap();
+    let input = std::mem::replace(&mut bench.input, pipe::pipe().unwrap().0);
+    drop(input);
+    let output = std::mem::replace(&mut bench.output, pipe::pipe().unwrap().1);
+    ignition(output, file, bench.listeners.clone()).await;
+    let Some(Line::Journal(entry)) = bench.lines.recv().await else {
+        panic!("no entry");
+    };
+    assert_eq!(entry.message, "Ignition failed");
+    assert!(bench.lines.try_recv().is_err());
+    assert!(bench.read("dump").ends_with("{}\n"));
+}

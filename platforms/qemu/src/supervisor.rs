@@ -1,0 +1,278 @@
+//! Watching one QEMU process from its start to its end, and telling why it ended.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kolea_machine::{Down, DownKind};
+use nix::sys::signal::Signal;
+use tokio::process::Child;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::oom::OomCounters;
+use crate::pumps::Tail;
+use crate::qmp::QmpEvent;
+
+/// How long what a dead process has left in its pipes may take to be read: a reader of the lines that stalls must not
+/// keep the machine from ending.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What is known of a machine's life; shared by the machine and its supervisor.
+#[derive(Debug, Default)]
+pub struct Life {
+    /// Why the machine can't go on.
+    pub down: watch::Sender<Option<Down>>,
+    /// How the process ended, in one line. Set when it is reaped, its files are gone and its output has been read.
+    pub exit: watch::Sender<Option<String>>,
+    /// Resets so far.
+    pub resets: watch::Sender<u32>,
+    /// Whether we ended it.
+    stopping: AtomicBool,
+    kill: Notify,
+}
+
+impl Life {
+    /// Has the process killed. SIGKILL: whatever it wrote is thrown away.
+    pub fn kill(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.kill.notify_one();
+    }
+
+    fn set_down(&self, down: Down) {
+        self.down.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(down);
+            first
+        });
+    }
+}
+
+/// What a supervisor takes care of.
+#[derive(Debug)]
+pub struct Supervised {
+    /// The process.
+    pub child: Child,
+    /// What QEMU tells.
+    pub events: mpsc::UnboundedReceiver<QmpEvent>,
+    /// The pumps of console and journal.
+    pub pumps: Vec<JoinHandle<()>>,
+    /// The pump of standard error.
+    pub stderr: JoinHandle<()>,
+    /// What it pumped last.
+    pub tail: Tail,
+    /// The counters from before the process was started.
+    pub oom: OomCounters,
+    /// The directory of what only the process needs (disk, firmware variables); removed with it.
+    pub files: MachineFiles,
+    /// Where the end is noted.
+    pub exit_status: PathBuf,
+}
+
+/// A directory that is removed on drop.
+#[derive(Debug)]
+pub struct MachineFiles(pub PathBuf);
+
+impl Drop for MachineFiles {
+    fn drop(&mut self) {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!("cannot remove {}: {error}", self.0.display());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Watches until the process has ended and everything that belongs to it is gone.
+pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
+    let mut guest_shutdown = false;
+    let mut monitored = true;
+    let status = loop {
+        tokio::select! {
+            event = supervised.events.recv(), if monitored => match event {
+                Some(event) => guest_shutdown |= note(event, &life),
+                None => monitored = false,
+            },
+            status = supervised.child.wait() => break status,
+            () = life.kill.notified() => {
+                if let Err(error) = supervised.child.start_kill() {
+                    tracing::warn!("cannot kill QEMU: {error}");
+                }
+            }
+        }
+    };
+    // The process is dead: its last words come at once, and then the pipes and the monitor end.
+    let rest = async {
+        while let Some(event) = supervised.events.recv().await {
+            guest_shutdown |= note(event, &life);
+        }
+        (&mut supervised.stderr).await
+    };
+    let _ = timeout(DRAIN, rest).await;
+    let end = match status {
+        Ok(status) => describe(&End {
+            status,
+            stopping: life.stopping.load(Ordering::Acquire),
+            guest_shutdown,
+            out_of_memory: OomCounters::read().rose_since(&supervised.oom),
+            last_words: supervised.tail.last_words(),
+        }),
+        Err(error) => Down {
+            kind: DownKind::Died,
+            message: format!("QEMU is gone, and its status cannot be read: {error}"),
+        },
+    };
+    life.set_down(end.clone());
+    drop(supervised.files);
+    for mut pump in supervised.pumps {
+        if timeout(DRAIN, &mut pump).await.is_err() {
+            pump.abort();
+        }
+    }
+    let before = life.down.borrow().clone().unwrap_or_else(|| end.clone());
+    let exit = if before == end {
+        end.message
+    } else {
+        format!("{}; before that: {}", end.message, before.message)
+    };
+    if let Err(error) = fs::write(&supervised.exit_status, format!("{exit}\n")) {
+        tracing::warn!("cannot write {}: {error}", supervised.exit_status.display());
+    }
+    life.exit.send_replace(Some(exit));
+}
+
+/// Takes an event in; whether it says that the guest shut itself down.
+fn note(event: QmpEvent, life: &Life) -> bool {
+    match event {
+        QmpEvent::Shutdown { guest, reason } => {
+            tracing::debug!(guest, reason, "QEMU shuts down");
+            guest
+        }
+        QmpEvent::Reset => {
+            life.resets.send_modify(|count| *count += 1);
+            false
+        }
+        QmpEvent::BlockIoError {
+            no_space: true,
+            action,
+            reason,
+        } if action == "stop" => {
+            life.set_down(Down {
+                kind: DownKind::DiskFull,
+                message: format!(
+                    "the machine was paused: the host's disk is full ({reason}); make room where TMPDIR points to"
+                ),
+            });
+            false
+        }
+        QmpEvent::BlockIoError { action, reason, .. } => {
+            tracing::warn!("a machine's disk had an error ({action}): {reason}");
+            false
+        }
+        QmpEvent::Stop | QmpEvent::Resume => false,
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+struct End {
+    status: ExitStatus,
+    stopping: bool,
+    guest_shutdown: bool,
+    out_of_memory: bool,
+    last_words: Option<String>,
+}
+
+fn describe(end: &End) -> Down {
+    let words = |message: String| match &end.last_words {
+        Some(words) => format!("{message}: {words}"),
+        None => message,
+    };
+    let (kind, message) = match (end.status.signal(), end.status.code()) {
+        (Some(9), _) if end.stopping => (DownKind::Stopped, "stopped by kolea".to_owned()),
+        (Some(9), _) if end.out_of_memory => (
+            DownKind::OutOfMemory,
+            "QEMU was killed by the kernel for lack of memory; use a smaller -j, or give the run more memory"
+                .to_owned(),
+        ),
+        (Some(signal), _) => {
+            let name = Signal::try_from(signal)
+                .map_or_else(|_| String::new(), |name| format!(" ({})", name.as_str()));
+            (
+                DownKind::Died,
+                words(format!("QEMU was killed by signal {signal}{name}")),
+            )
+        }
+        (None, Some(0)) if end.guest_shutdown => (
+            DownKind::PoweredOff,
+            "the guest powered itself off".to_owned(),
+        ),
+        (None, code) => (
+            DownKind::Died,
+            words(format!(
+                "QEMU ended by itself with status {}",
+                code.unwrap_or_default()
+            )),
+        ),
+    };
+    Down { kind, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `raw` as wait(2) gives it: a signal's number, or 256 times an exit code.
+    fn end(raw: i32) -> End {
+        End {
+            status: ExitStatus::from_raw(raw),
+            stopping: false,
+            guest_shutdown: false,
+            out_of_memory: false,
+            last_words: Some("words".to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_cause() {
+        let kind = |end: &End| describe(end).kind;
+        assert_eq!(kind(&end(9)), DownKind::Died);
+        assert_eq!(
+            describe(&end(9)).message,
+            "QEMU was killed by signal 9 (SIGKILL): words"
+        );
+        let stopped = End {
+            stopping: true,
+            out_of_memory: true,
+            ..end(9)
+        };
+        assert_eq!(kind(&stopped), DownKind::Stopped);
+        let oom = End {
+            out_of_memory: true,
+            ..end(9)
+        };
+        assert_eq!(kind(&oom), DownKind::OutOfMemory);
+        // Memory ran out somewhere else: QEMU crashed.
+        let crash = End {
+            out_of_memory: true,
+            ..end(11)
+        };
+        assert_eq!(kind(&crash), DownKind::Died);
+        let off = End {
+            guest_shutdown: true,
+            ..end(0)
+        };
+        assert_eq!(kind(&off), DownKind::PoweredOff);
+        assert_eq!(
+            describe(&end(256)).message,
+            "QEMU ended by itself with status 1: words"
+        );
+        assert_eq!(kind(&end(0)), DownKind::Died);
+    }
+}
