@@ -30,6 +30,3 @@ grep -rqs 'AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f'
 entry passwd koleasystem
 ((field[2] < 1000)) || fatal "the id of a system user is ${field[2]}"
 [[ ! -d ${field[5]} ]] || fatal "the system user has got a home, ${field[5]}"
-
-# The user that the harness logs in as has not been lost over this.
-getent passwd core nest >/dev/null || fatal 'there is neither a user core nor a user nest'

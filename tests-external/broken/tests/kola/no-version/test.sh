@@ -1,0 +1,5 @@
+#!/bin/bash
+## kola:
+##   description: x
+
+true
