@@ -1,28 +1,22 @@
 //! Runs a group: machine after machine, until each of its tests has a verdict.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use kolea_machine::agent::{TestUnit, end_marker, install};
-use kolea_machine::{LaunchRequest, Provision};
-use kolea_model::{
-    EventKind, ExternalTest, Finding, InfraCause, MachineSpec, Phase, TestSource, Verdict,
-};
+use kolea_machine::agent::TestUnit;
+use kolea_model::{EventKind, Finding, InfraCause, MachineSpec, Phase, Verdict};
 use tokio::time::Instant;
 
 use crate::external::run_external;
-use crate::guard::{Guard, Limit, Stop};
+use crate::guard::Limit;
+use crate::launch::{launch, set_up};
 use crate::ledger::AttemptEnd;
 use crate::native::run_native;
-use crate::outcome::{
-    Outcome, fail, finding_reason, findings_reason, infra, verdict_of_error, with_findings,
-};
+use crate::outcome::{Outcome, fail, finding_reason, findings_reason, infra, with_findings};
 use crate::policy::{Next, next, soften};
 use crate::run::Run;
 use crate::session::Session;
-use crate::watch::{WatchOrder, WatchedTest, Watcher};
 
 /// How long a machine may take from its order to the first test (kola's limit for SSH after a boot).
 const BOOT_LIMIT: Duration = Duration::from_secs(600);
@@ -136,6 +130,9 @@ impl<'a> Tour<'a> {
         };
         if let Some(mut session) = session {
             session.stop().await;
+            if !outcome.trusted {
+                end.output.push_str(&session.watcher.console_end());
+            }
             let mut findings = session.watcher.findings_since(0);
             findings.extend(session.watcher.fatal_so_far());
             self.complete(&mut end, &session, &test.name, &findings);
@@ -149,13 +146,18 @@ impl<'a> Tour<'a> {
         setup: &Limit,
         own: Option<Limit>,
     ) -> (Outcome, Option<Session<'a>>) {
-        let mut session = match self.launch(std::slice::from_ref(member), setup).await {
-            Ok(session) => session,
-            Err(outcome) => return (outcome, None),
-        };
-        let outcome = match self
-            .set_up(&mut session, std::slice::from_ref(member), setup)
-            .await
+        let mut session =
+            match launch(self.run, self.group, std::slice::from_ref(member), setup).await {
+                Ok(session) => session,
+                Err(outcome) => return (outcome, None),
+            };
+        let outcome = match set_up(
+            &mut session,
+            self.group,
+            std::slice::from_ref(member),
+            setup,
+        )
+        .await
         {
             Ok(()) => self.test_on(&mut session, member, own).await,
             Err(outcome) => outcome,
@@ -170,13 +172,13 @@ impl<'a> Tour<'a> {
         }
         let members: Vec<Member> = self.queue.iter().cloned().collect();
         let setup = self.run.limit(Instant::now(), BOOT_LIMIT, "the boot limit");
-        let mut session = match self.launch(&members, &setup).await {
+        let mut session = match launch(self.run, self.group, &members, &setup).await {
             Ok(session) => session,
-            Err(outcome) => return self.never_ready(outcome, None),
+            Err(outcome) => return self.never_ready(&outcome, None),
         };
-        if let Err(outcome) = self.set_up(&mut session, &members, &setup).await {
+        if let Err(outcome) = set_up(&mut session, self.group, &members, &setup).await {
             session.stop().await;
-            return self.never_ready(outcome, Some(&session));
+            return self.never_ready(&outcome, Some(&session));
         }
         self.failed_boots = 0;
         let mut blamed = 0;
@@ -195,6 +197,9 @@ impl<'a> Tour<'a> {
                 output: outcome.notes,
                 ..outcome.verdict.into()
             };
+            if !outcome.trusted {
+                end.output.push_str(&session.watcher.console_end());
+            }
             self.complete(&mut end, &session, &test.name, &findings);
             self.conclude(member, end);
             if !outcome.trusted {
@@ -217,7 +222,7 @@ impl<'a> Tour<'a> {
     }
 
     /// The shared machine could not be used at all.
-    fn never_ready(&mut self, outcome: Outcome, session: Option<&Session<'_>>) {
+    fn never_ready(&mut self, outcome: &Outcome, session: Option<&Session<'_>>) {
         if self.run.control.is_draining() && matches!(outcome.verdict, Verdict::Lost { .. }) {
             return self.lose_queue();
         }
@@ -242,6 +247,7 @@ impl<'a> Tour<'a> {
             self.run.ledger.start(name, &self.group.name);
             let mut end = AttemptEnd::from(outcome.verdict.clone());
             if let Some(session) = session {
+                end.output = session.watcher.console_end();
                 let findings = session.watcher.findings_since(0);
                 self.complete(&mut end, session, name, &findings);
             }
@@ -256,116 +262,6 @@ impl<'a> Tour<'a> {
             // A rerun that never came about leaves the first verdict as it is.
             let verdict = member.first.clone().unwrap_or_else(|| verdict.clone());
             self.run.ledger.finish(name, verdict);
-        }
-    }
-
-    /// Orders a machine for these tests.
-    async fn launch(&self, members: &[Member], limit: &Limit) -> Result<Session<'a>, Outcome> {
-        let run = self.run;
-        let group = self.group;
-        run.phase(&group.name, None, Phase::Preparing);
-        let mut provision = Provision::default();
-        let mut texts = BTreeSet::new();
-        let mut watched = Vec::new();
-        for member in members {
-            let test = run.test(member);
-            // One file may serve several tests by links; merging it with itself would be no use.
-            if let Some(config) = &test.config
-                && texts.insert(config.text.clone())
-            {
-                provision.configs.push(config.clone());
-            }
-            if let Some(unit) = &member.unit {
-                provision.units.push(unit.unit());
-                watched.push(WatchedTest {
-                    test: test.name.clone(),
-                    unit: unit.name().to_owned(),
-                    identifier: unit.identifier().to_owned(),
-                    end_marker: end_marker(unit),
-                });
-            }
-        }
-        let request = LaunchRequest {
-            owner: group.name.clone(),
-            dir: group.dir.clone(),
-            spec: group.spec.clone(),
-            provision,
-        };
-        let guard = Guard {
-            stop_on_drain: group.shared,
-            ..Guard::new(&run.control, limit)
-        };
-        let machine = match guard.race(run.platform.launch(request)).await {
-            Ok(Ok(machine)) => machine,
-            Ok(Err(error)) => {
-                return Err(Outcome::broken(verdict_of_error(&error, Phase::Preparing)));
-            }
-            Err(Stop::Limit(limit)) => {
-                return Err(Outcome::broken(Verdict::Timeout {
-                    phase: Phase::Preparing,
-                    reason: format!(
-                        "{} is over before the machine's process was there",
-                        limit.text
-                    ),
-                }));
-            }
-            Err(Stop::Kill) => {
-                return Err(Outcome::broken(Verdict::Lost {
-                    reason: format!("killed while {}", Phase::Preparing),
-                }));
-            }
-            Err(_) => return Err(Outcome::broken(run.not_started())),
-        };
-        run.events.send(EventKind::MachineStarted {
-            machine: machine.id().to_owned(),
-            owner: group.name.clone(),
-            dir: run.relative(machine.dir()),
-        });
-        let skip_checks = members
-            .iter()
-            .all(|member| run.test(member).needs.skip_base_checks);
-        let order = WatchOrder {
-            machine: machine.id().to_owned(),
-            owner: group.name.clone(),
-            dir: machine.dir().to_path_buf(),
-            tests: watched,
-            rules: !skip_checks,
-            findings_count: run.options.console_rules,
-        };
-        let watcher = Watcher::start(order, machine.take_lines(), run.events.clone());
-        Ok(Session::new(
-            run,
-            &group.name,
-            machine,
-            watcher,
-            skip_checks,
-        ))
-    }
-
-    /// Brings a machine to where the tests can run on it.
-    async fn set_up(
-        &self,
-        session: &mut Session<'_>,
-        members: &[Member],
-        limit: &Limit,
-    ) -> Result<(), Outcome> {
-        session.boot(limit, self.group.shared).await?;
-        let tests: Vec<(&TestUnit, &ExternalTest)> = members
-            .iter()
-            .filter_map(|member| match &self.run.test(member).source {
-                TestSource::External(external) => Some((member.unit.as_ref()?, external)),
-                TestSource::Native => None,
-            })
-            .collect();
-        if tests.is_empty() {
-            return Ok(());
-        }
-        session.enter(Phase::Installing, None);
-        let machine = Arc::clone(&session.machine);
-        match session.race(limit, true, install(&*machine, &tests)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(session.explain_error(error, None).await),
-            Err(stop) => Err(session.explain(stop, None).await),
         }
     }
 

@@ -114,7 +114,7 @@ impl<'a> Guard<'a> {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let drain = async {
             if self.stop_on_drain {

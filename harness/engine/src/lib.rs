@@ -8,6 +8,7 @@ mod external;
 mod group;
 mod guard;
 mod host;
+mod launch;
 mod ledger;
 mod log;
 mod native;

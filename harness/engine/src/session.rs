@@ -43,6 +43,8 @@ pub(crate) struct Session<'a> {
     /// Units that are known to have failed, or that failed tests have left behind.
     known_bad: BTreeSet<String>,
     phase: Phase,
+    /// The test whose phase it is, if it is one test's.
+    phase_of: Option<String>,
     stopped: bool,
 }
 
@@ -64,14 +66,19 @@ impl<'a> Session<'a> {
             boot: BootId(String::new()),
             skip_checks,
             known_bad: BTreeSet::new(),
-            phase: Phase::Booting,
+            phase: Phase::Preparing,
+            phase_of: None,
             stopped: false,
         }
     }
 
     /// Says where the group, or one of its tests, is.
     pub fn enter(&mut self, phase: Phase, test: Option<&str>) {
+        if self.phase == phase && self.phase_of.as_deref() == test {
+            return;
+        }
         self.phase = phase;
+        self.phase_of = test.map(str::to_owned);
         self.run.phase(self.owner, test, phase);
     }
 
@@ -178,6 +185,8 @@ impl<'a> Session<'a> {
             .await;
         let why = match back {
             Ok(Ok(boot)) if boot == self.boot => "it answers again, in the same boot".to_owned(),
+            // Another boot is what was asked for; that the connection broke in between is not the test's fault.
+            Ok(Ok(_)) if self.phase == Phase::Rebooting => "it answers again".to_owned(),
             Ok(Ok(_)) => {
                 let verdict = fail(format!(
                     "the machine rebooted without being asked, while {}",

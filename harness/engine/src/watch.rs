@@ -1,6 +1,7 @@
 //! Reads everything a machine says, from its first line to its last: applies the rules, gathers each test's own
 //! output, and remembers the last sign of progress.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,11 @@ use tokio::time::timeout;
 use crate::EventSender;
 use crate::log::TestLog;
 use crate::rules::{Rules, sanitise};
+
+/// How many of the console's last lines are kept.
+const CONSOLE_END: usize = 30;
+/// How much of a console line is kept, in bytes.
+const LONGEST_CONSOLE_LINE: usize = 1024;
 
 /// A test whose output is to be told from everybody else's.
 #[derive(Clone, Debug)]
@@ -55,11 +61,19 @@ struct Watched {
 struct State {
     rules: Option<Rules>,
     findings: Vec<Finding>,
-    last_console: String,
+    /// The console's last lines as they came: making them presentable costs more than the rules.
+    console: VecDeque<String>,
     tests: Vec<Watched>,
     ignition_journal: Option<(u8, String)>,
     ignition_console: Option<(u8, String)>,
     log_fault_reported: bool,
+}
+
+impl State {
+    fn console_end(&self) -> Vec<String> {
+        let lines = self.console.iter().map(|line| sanitise(line));
+        lines.filter(|line| !line.is_empty()).collect()
+    }
 }
 
 /// What others may wait for.
@@ -101,7 +115,7 @@ impl Watcher {
             state: Mutex::new(State {
                 rules: order.rules.then(Rules::new),
                 findings: Vec::new(),
-                last_console: String::new(),
+                console: VecDeque::with_capacity(CONSOLE_END),
                 tests: tests.collect(),
                 ignition_journal: None,
                 ignition_console: None,
@@ -221,7 +235,7 @@ impl Watcher {
 
     /// The last sign of progress in words: the test's last line if it has printed anything, and the console's.
     pub fn last_progress(&self, test: Option<&str>) -> String {
-        let console = self.state().last_console.clone();
+        let console = self.state().console_end().pop().unwrap_or_default();
         let mut parts = Vec::new();
         if let Some(line) = test.and_then(|test| self.last_output(test)) {
             parts.push(format!("last line of the test: \"{line}\""));
@@ -232,6 +246,15 @@ impl Watcher {
             parts.push(format!("last line of the console: \"{console}\""));
         }
         parts.join("; ")
+    }
+
+    /// The console's last lines, for the output of a test whose machine broke; empty if it never said anything.
+    pub fn console_end(&self) -> String {
+        let lines = self.state().console_end();
+        if lines.is_empty() {
+            return String::new();
+        }
+        format!("--- end of the console ---\n{}\n", lines.join("\n"))
     }
 
     /// What Ignition itself said was wrong, if it did; the journal knows better than the console.
@@ -294,10 +317,11 @@ impl Shared {
     fn console(&self, text: &str) {
         let mut state = self.state();
         if !text.trim().is_empty() {
-            let plain = sanitise(text);
-            if !plain.is_empty() {
-                state.last_console = plain;
+            if state.console.len() == CONSOLE_END {
+                state.console.pop_front();
             }
+            let end = text.floor_char_boundary(LONGEST_CONSOLE_LINE);
+            state.console.push_back(text[..end].to_owned());
         }
         if text.contains("ignition[") {
             keep_heaviest(&mut state.ignition_console, text);

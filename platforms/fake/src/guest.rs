@@ -21,8 +21,18 @@ struct Service {
     next: usize,
 }
 
+/// Where a reboot that a test asked for leads.
+#[derive(Clone, Copy, Debug, Default)]
+enum After {
+    #[default]
+    NextBoot,
+    Nowhere,
+    Death,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    after: After,
     services: HashMap<String, Service>,
     failed_units: Vec<String>,
     soft_reboots: u32,
@@ -101,7 +111,16 @@ impl Guest {
                 Ok(output(0, format!("{}\n", state.soft_reboots - 1), ""))
             }
             "reboot-ack" => {
-                self.reboot();
+                let after = self.state().after;
+                match after {
+                    After::NextBoot => self.reboot(),
+                    After::Nowhere => {
+                        self.hardware.boot.send_replace(None);
+                    }
+                    After::Death => self
+                        .hardware
+                        .go_down(DownKind::Died, "the fake process was killed by signal 9"),
+                }
                 Ok(output(0, "", ""))
             }
             "soft-reboot-wait" => {
@@ -192,10 +211,10 @@ impl Guest {
                 let line = "[   42.000000] Kernel panic - not syncing: sysrq triggered crash";
                 hardware.boot.send_replace(None);
                 hardware.say(Line::Console(line.to_owned())).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Step::Die => {
-                hardware.go_down(DownKind::Died, "the fake process was killed by signal 9")
+                hardware.go_down(DownKind::Died, "the fake process was killed by signal 9");
             }
             Step::OutOfMemory => {
                 hardware.go_down(
@@ -223,6 +242,14 @@ impl Guest {
             Step::ExpectMark(_) => return Some(Ok(self.end(unit, 1).await)),
             Step::Exit(status) => return Some(Ok(self.end(unit, status).await)),
             Step::Reboot(mark) => {
+                return Some(Ok(self.ask(unit, &mark, "").await));
+            }
+            Step::RebootHangs(mark) => {
+                self.state().after = After::Nowhere;
+                return Some(Ok(self.ask(unit, &mark, "").await));
+            }
+            Step::RebootDies(mark) => {
+                self.state().after = After::Death;
                 return Some(Ok(self.ask(unit, &mark, "").await));
             }
             Step::SoftReboot(mark) => {

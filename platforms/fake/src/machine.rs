@@ -148,6 +148,11 @@ impl FakeMachine {
         console("[    0.000000] Linux version 6.1.0-fake").await;
         match &self.boot {
             Boot::Ok | Boot::Degraded(_) | Boot::LaunchFails(_) => {}
+            Boot::Says(lines) => {
+                for line in lines {
+                    console(line).await;
+                }
+            }
             Boot::Slow(time) => {
                 tokio::select! {
                     () = tokio::time::sleep(*time) => {}

@@ -39,7 +39,11 @@ pub enum Step {
     Reset,
     /// The test asks for a reboot with this mark, and its next run goes on after this step.
     Reboot(String),
-    /// The same with a restart of user space only.
+    /// The same, but the guest never comes up again.
+    RebootHangs(String),
+    /// The same, but the machine's process is killed on the way.
+    RebootDies(String),
+    /// As [`Step::Reboot`], with a restart of user space only.
     SoftReboot(String),
     /// The test fails unless `AUTOPKGTEST_REBOOT_MARK` is this.
     ExpectMark(Option<String>),
@@ -51,6 +55,8 @@ pub enum Boot {
     /// At once.
     #[default]
     Ok,
+    /// At once, after these lines on the console.
+    Says(Vec<String>),
     /// After this time.
     Slow(Duration),
     /// It says these lines on the console and never comes up.

@@ -364,8 +364,24 @@ async fn a_test_that_prints_a_lot_is_cut_in_the_middle() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reboot_that_goes_wrong_is_named() {
-    let report = one(vec![Step::Reboot("x".into()), Step::Die]).await;
-    assert!(report.line("t").starts_with("infra: "));
+    let report = one(vec![Step::RebootDies("x".into())]).await;
+    assert_eq!(
+        report.line("t"),
+        "infra: infrastructure (machine died): the fake process was killed by signal 9 (while rebooting)"
+    );
+    let report = one(vec![Step::RebootHangs("x".into())]).await;
+    let line = report.line("t");
+    assert!(
+        line.starts_with(
+            "timeout: timeout while rebooting: the test's time limit of 10 min is over"
+        ),
+        "{line}"
+    );
+    assert!(
+        report.attempts("t")[0]
+            .1
+            .contains("--- end of the console ---\n[    0.000000] Linux")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -100,7 +100,6 @@ async fn reboots_carry_their_marks() {
             "checking",
             "running",
             "collecting",
-            "collecting",
             "stopping"
         ]
     );
@@ -184,7 +183,7 @@ async fn a_new_test_only_warns() {
     let platform = FakePlatform::new().test("t", vec![vec![Step::Exit(1)]]);
     let rig = || {
         Rig::new(platform.clone()).with("t", |test| {
-            test.grace_until = Some(Utc::now() + TimeDelta::days(3))
+            test.grace_until = Some(Utc::now() + TimeDelta::days(3));
         })
     };
     let report = rig().run().await;
@@ -271,7 +270,7 @@ async fn memory_is_never_overcommitted() {
             vec![vec![Step::Sleep(Duration::from_secs(number % 7))]],
         );
         rig = rig.with(&name, |test| {
-            test.needs.memory_mib = Some(300 + 200 * (number % 5))
+            test.needs.memory_mib = Some(300 + 200 * (number % 5));
         });
     }
     let report = rig

@@ -26,6 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LoseSshForGood),
         1 => Just(Step::Reset),
         1 => Just(Step::Reboot("mark".to_owned())),
+        1 => Just(Step::RebootHangs("mark".to_owned())),
+        1 => Just(Step::RebootDies("mark".to_owned())),
         1 => Just(Step::SoftReboot("mark".to_owned())),
     ]
 }
@@ -38,6 +40,7 @@ fn boot() -> impl Strategy<Value = Boot> {
         1 => Just(Boot::Never(Vec::new())),
         1 => Just(Boot::LaunchFails("no".to_owned())),
         1 => Just(Boot::Dies),
+        1 => Just(Boot::Says(vec!["Oops: 3".to_owned()])),
         1 => Just(Boot::Degraded("bar.service".to_owned())),
     ]
 }
