@@ -8,8 +8,11 @@ mod console;
 mod error;
 mod esp;
 mod image;
+mod launch;
+mod machine;
 mod oom;
 mod options;
+mod platform;
 mod probe_guest;
 mod process;
 mod pumps;
@@ -19,4 +22,6 @@ mod tools;
 mod workdir;
 
 pub use error::QemuError;
+pub use machine::QemuMachine;
 pub use options::{Accel, QemuOptions};
+pub use platform::QemuPlatform;

@@ -136,13 +136,14 @@ async fn connection(
     let mut greeted = false;
     let mut in_flight: Option<Command> = None;
     loop {
-        if greeted && in_flight.is_none() {
-            if let Some(command) = queue.pop_front() {
-                if send(&mut write, &command).await.is_err() {
-                    return;
-                }
-                in_flight = Some(command);
+        if greeted
+            && in_flight.is_none()
+            && let Some(command) = queue.pop_front()
+        {
+            if send(&mut write, &command).await.is_err() {
+                return;
             }
+            in_flight = Some(command);
         }
         tokio::select! {
             message = next(&mut lines) => {

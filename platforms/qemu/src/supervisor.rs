@@ -44,6 +44,21 @@ impl Life {
         self.kill.notify_one();
     }
 
+    /// Whether the process is still there and nobody has asked for its end.
+    pub fn is_left_running(&self) -> bool {
+        self.exit.borrow().is_none() && !self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until the process is reaped, its files are gone and its output has been read; returns how it ended.
+    pub async fn ended(&self) -> String {
+        let mut exit = self.exit.subscribe();
+        let known = exit.wait_for(Option::is_some).await;
+        known
+            .ok()
+            .and_then(|exit| exit.clone())
+            .unwrap_or_else(|| "its end was not seen".to_owned())
+    }
+
     fn set_down(&self, down: Down) {
         self.down.send_if_modified(|known| {
             let first = known.is_none();
