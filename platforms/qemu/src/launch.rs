@@ -18,14 +18,14 @@ use kolea_machine::{Down, DownKind, LaunchRequest, MachineError};
 use kolea_model::MachineSpec;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::arch::{Arch, FirmwareFiles};
 use crate::command_line::{self, Accelerator, Inputs, fds};
 use crate::image::Image;
 use crate::machine::{Leash, QemuMachine};
 use crate::oom::OomCounters;
-use crate::pumps::{self, Artifact, Listeners, Tail};
+use crate::pumps::{self, Artifact, Listeners, Signs, Tail};
 use crate::qmp::Qmp;
 use crate::supervisor::{Life, MachineFiles, Supervised, supervise};
 use crate::{process, tools};
@@ -71,11 +71,11 @@ pub async fn launch(
 
     let life = Arc::new(Life::default());
     let leash = Leash(Arc::clone(&life));
-    let sshd_started = Arc::new(Notify::new());
+    let signs = Arc::<Signs>::default();
     let (lines, receiver) = mpsc::channel(LINES);
     let listeners = Listeners {
         lines,
-        sshd_started: Arc::clone(&sshd_started),
+        signs: Arc::clone(&signs),
     };
     let oom = OomCounters::read();
     let mut child = process::spawn(&common.qemu, &args, theirs)
@@ -148,7 +148,7 @@ pub async fn launch(
             key: Arc::clone(&common.key),
             keepalive: KEEPALIVE,
         },
-        sshd_started,
+        signs,
         lines: Mutex::new(Some(receiver)),
         session: Mutex::new(None),
         last_error: LastError::default(),

@@ -8,13 +8,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
 use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
 
+use crate::pumps::Signs;
 use crate::supervisor::Life;
 
 /// A connection that broke since QEMU died is noticed before the death is; this is how long we wait for the latter.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
+
+/// A guest that has said nothing for this long is tried, whatever it has not said.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long such a guest is tried before it is listened to again.
+const TRIAL: Duration = Duration::from_secs(10);
 
 /// Has the process killed when it is dropped.
 #[derive(Debug)]
@@ -32,7 +38,7 @@ pub struct QemuMachine {
     pub(crate) id: String,
     pub(crate) dir: PathBuf,
     pub(crate) target: SshTarget,
-    pub(crate) sshd_started: Arc<Notify>,
+    pub(crate) signs: Arc<Signs>,
     pub(crate) lines: Mutex<Option<mpsc::Receiver<Line>>>,
     pub(crate) session: Mutex<Option<Arc<SshSession>>>,
     pub(crate) last_error: LastError,
@@ -65,6 +71,48 @@ impl QemuMachine {
         }
     }
 
+    /// Waits for a sign that the guest's SSH server runs in a boot other than `previous`; false if the guest is silent
+    /// instead.
+    ///
+    /// QEMU's user network accepts connections in the guest's place, keeps those that we give up for more than a minute,
+    /// and hands all of them to the guest as soon as it has an address. An emulated sshd is busy for minutes with a
+    /// backlog of attempts that came before it, so none may.
+    async fn sign_of_sshd(&self, previous: Option<&BootId>) -> bool {
+        let previous = previous.map(|boot| boot.0.replace('-', ""));
+        let mut boot = self.signs.boot.subscribe();
+        let started = |boot: &String| !boot.is_empty() && Some(boot) != previous.as_ref();
+        loop {
+            let heard = *self.signs.heard.borrow();
+            tokio::select! {
+                biased;
+                _ = boot.wait_for(started) => return true,
+                () = sleep_until(heard + SILENCE) => {
+                    if *self.signs.heard.borrow() == heard {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, previous: Option<&BootId>) -> (SshSession, BootId) {
+        loop {
+            let started = self.sign_of_sshd(previous).await;
+            let ready = connect_until_ready_noting(
+                &self.target,
+                &self.signs.kick,
+                previous,
+                &self.last_error,
+            );
+            if started {
+                return ready.await;
+            }
+            if let Ok(ready) = timeout(TRIAL, ready).await {
+                return ready;
+            }
+        }
+    }
+
     async fn try_exec(&self, exec: &Exec) -> Result<ExecOutput, MachineError> {
         let session = self.session()?;
         tokio::select! {
@@ -91,15 +139,9 @@ impl Machine for QemuMachine {
     }
 
     async fn wait_ready(&self, previous: Option<&BootId>) -> Result<BootId, MachineError> {
-        let ready = connect_until_ready_noting(
-            &self.target,
-            &self.sshd_started,
-            previous,
-            &self.last_error,
-        );
         tokio::select! {
             biased;
-            (session, boot) = ready => {
+            (session, boot) = self.connect(previous) => {
                 let mut slot = self.session.lock().unwrap_or_else(PoisonError::into_inner);
                 *slot = Some(Arc::new(session));
                 Ok(boot)

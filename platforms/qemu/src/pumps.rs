@@ -10,7 +10,8 @@ use kolea_machine::journal::{ExportParser, JournalText, RawEntry};
 use kolea_machine::{JournalEntry, Line};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::console::Lines;
 
@@ -60,34 +61,68 @@ impl Artifact {
     }
 }
 
+/// What the guest's output tells about its SSH server.
+#[derive(Debug)]
+pub struct Signs {
+    /// Notified whenever an SSH server has started.
+    pub kick: Notify,
+    /// The last boot, by its id without dashes, in which one has started; empty at first.
+    pub boot: watch::Sender<String>,
+    /// When the guest said anything.
+    pub heard: watch::Sender<Instant>,
+}
+
+impl Default for Signs {
+    fn default() -> Signs {
+        Signs {
+            kick: Notify::new(),
+            boot: watch::Sender::default(),
+            heard: watch::Sender::new(Instant::now()),
+        }
+    }
+}
+
 /// Where lines go to.
 #[derive(Clone, Debug)]
 pub struct Listeners {
     /// The machine's reader, if there is one.
     pub lines: mpsc::Sender<Line>,
-    /// Notified when the guest says that its SSH server has started.
-    pub sshd_started: Arc<Notify>,
+    /// Whoever waits for the guest to be reachable.
+    pub signs: Arc<Signs>,
 }
 
 impl Listeners {
     async fn console(&self, line: String) {
-        self.watch_for_sshd(&line);
+        self.signs.heard.send_replace(Instant::now());
+        if is_ssh_server(&line) {
+            self.signs.kick.notify_one();
+        }
         // A reader that went away is none of our business.
         let _ = self.lines.send(Line::Console(line)).await;
     }
 
     async fn journal(&self, entry: JournalEntry) {
-        self.watch_for_sshd(&entry.message);
+        self.signs.heard.send_replace(Instant::now());
+        if is_ssh_server(&entry.message) {
+            self.signs.boot.send_replace(entry.boot_id.clone());
+            self.signs.kick.notify_one();
+        }
         let _ = self.lines.send(Line::Journal(Arc::new(entry))).await;
     }
+}
 
-    fn watch_for_sshd(&self, text: &str) {
-        if text.contains("Server listening on")
-            || (text.contains("Started ") && text.to_ascii_lowercase().contains("ssh"))
-        {
-            self.sshd_started.notify_one();
-        }
-    }
+/// Whether a message says that an SSH server accepts connections: sshd's own, or systemd's about its service or socket.
+fn is_ssh_server(message: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        "ssh.service",
+        "sshd.service",
+        "sshd.socket",
+        "OpenSSH",
+        "OpenBSD Secure Shell",
+    ];
+    message.starts_with("Server listening on")
+        || ((message.contains("Started ") || message.contains("Listening on "))
+            && NAMES.iter().any(|name| message.contains(name)))
 }
 
 /// A pipe that is read to its end.

@@ -22,7 +22,7 @@ fn bench() -> Bench {
         lines,
         listeners: Listeners {
             lines: sender,
-            sshd_started: Arc::new(Notify::new()),
+            signs: Arc::default(),
         },
     }
 }
@@ -41,7 +41,7 @@ impl Bench {
 async fn the_console_is_kept_as_it_is_and_told_line_by_line() {
     let mut bench = bench();
     let file = bench.artifact("console.txt");
-    let kick = Arc::clone(&bench.listeners.sshd_started);
+    let signs = Arc::clone(&bench.listeners.signs);
     bench
         .input
         .write_all(b"\x1b[1mone\x1b[0m\r\n[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\nlogin: ")
@@ -49,7 +49,7 @@ async fn the_console_is_kept_as_it_is_and_told_line_by_line() {
         .unwrap();
     drop(bench.input);
     console(bench.output, file, bench.listeners).await;
-    kick.notified().await;
+    signs.kick.notified().await;
     let mut lines = Vec::new();
     while let Some(line) = bench.lines.recv().await {
         lines.push(line);
@@ -85,10 +85,11 @@ async fn the_journal_is_written_for_people_and_for_programs() {
         b"__REALTIME_TIMESTAMP=1700000000000000\n_BOOT_ID=b\n_SYSTEMD_UNIT=sshd.service\n_PID=7\n\
                   MESSAGE=Server listening on :: port 22.\n\n";
     bench.input.write_all(entry).await.unwrap();
-    let (input, kick) = (bench.input, Arc::clone(&bench.listeners.sshd_started));
+    let (input, signs) = (bench.input, Arc::clone(&bench.listeners.signs));
     drop(input);
     journal(bench.output, text, json, bench.listeners.clone()).await;
-    kick.notified().await;
+    signs.kick.notified().await;
+    assert_eq!(*signs.boot.borrow(), "b");
     let Some(Line::Journal(entry)) = bench.lines.recv().await else {
         panic!("no entry");
     };

@@ -1,5 +1,10 @@
 //! Real QEMU processes with a disk that has no operating system: SeaBIOS finds nothing to boot and waits.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
