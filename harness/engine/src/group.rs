@@ -256,13 +256,7 @@ impl<'a> Tour<'a> {
     }
 
     fn lose_queue(&mut self) {
-        let verdict = self.run.not_started();
-        for member in std::mem::take(&mut self.queue) {
-            let name = &self.run.test(&member).name;
-            // A rerun that never came about leaves the first verdict as it is.
-            let verdict = member.first.clone().unwrap_or_else(|| verdict.clone());
-            self.run.ledger.finish(name, verdict);
-        }
+        self.run.lose(&std::mem::take(&mut self.queue));
     }
 
     /// Runs a test on a machine that is ready, and checks the machine's health afterwards.

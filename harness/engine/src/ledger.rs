@@ -183,9 +183,10 @@ impl Ledger {
         }
     }
 
-    /// The exit code that the verdicts make.
-    pub fn exit_code(&self, interrupted: bool, warn_exit_77: bool) -> ExitCode {
-        if interrupted {
+    /// The exit code that the verdicts make, or the interruption if one was announced: one that comes when all is over
+    /// changes nothing.
+    pub fn exit_code(&self, warn_exit_77: bool) -> ExitCode {
+        if self.interrupted.load(Ordering::Relaxed) {
             return ExitCode::Interrupted;
         }
         let accounts = self.accounts();
@@ -207,6 +208,76 @@ impl Ledger {
             Some(2) => ExitCode::Infra,
             Some(1) if warn_exit_77 => ExitCode::WarnOnly,
             _ => ExitCode::Pass,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{fail, infra};
+    use kolea_model::{InfraCause, PlannedGroup};
+
+    fn ledger() -> (
+        Ledger,
+        tokio::sync::mpsc::UnboundedReceiver<kolea_model::Event>,
+    ) {
+        let (events, received) = EventSender::channel();
+        let plan = Plan {
+            groups: vec![PlannedGroup {
+                name: "g".into(),
+                tests: vec!["a".into(), "b".into()],
+                shared: true,
+            }],
+        };
+        (Ledger::new(&plan, events), received)
+    }
+
+    #[tokio::test]
+    async fn a_test_ends_once_and_its_open_attempt_with_it() {
+        let (ledger, mut received) = ledger();
+        ledger.start("a", "g");
+        ledger.finish("a", fail("x"));
+        ledger.finish("a", Verdict::Pass);
+        ledger.close_all(&Verdict::Pass);
+        let mut seen = Vec::new();
+        while let Ok(event) = received.try_recv() {
+            seen.push(match event.kind {
+                EventKind::TestStarted { test, .. } => format!("start {test}"),
+                EventKind::AttemptFinished { test, verdict, .. } => format!("end {test} {verdict}"),
+                EventKind::TestFinished { test, verdict, .. } => format!("last {test} {verdict}"),
+                other => format!("{other:?}"),
+            });
+        }
+        assert_eq!(
+            seen,
+            ["start a", "end a fail: x", "last a fail: x", "last b pass"]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_worst_verdict_makes_the_exit_code() {
+        let warn = Verdict::Warn { reason: "w".into() };
+        for (verdict, group, interrupted, code) in [
+            (Verdict::Pass, Verdict::Pass, false, ExitCode::Pass),
+            (warn.clone(), Verdict::Pass, false, ExitCode::WarnOnly),
+            (
+                infra(InfraCause::Ssh, "i"),
+                Verdict::Pass,
+                false,
+                ExitCode::Infra,
+            ),
+            (warn, fail("of the group"), false, ExitCode::Fail),
+            (Verdict::Pass, Verdict::Pass, true, ExitCode::Interrupted),
+        ] {
+            let (ledger, _received) = ledger();
+            ledger.finish("a", verdict);
+            ledger.finish("b", Verdict::Pass);
+            ledger.finish_group("g", 0.0, group);
+            if interrupted {
+                ledger.announce_interruption("SIGINT");
+            }
+            assert_eq!(ledger.exit_code(true), code);
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub control: Control,
     pub ledger: Ledger,
     factor: f64,
+    /// Memory for all machines together, in MiB.
+    budget: u64,
 }
 
 impl Run {
@@ -69,11 +71,27 @@ impl Run {
             .to_path_buf()
     }
 
-    /// The verdict of a test whose turn never came.
+    /// The user wants the run to end, which is said once, before any of its consequences.
+    pub fn announce_interruption(&self) {
+        let signal = self.control.signal().unwrap_or_default();
+        self.ledger.announce_interruption(&signal);
+    }
+
+    /// The verdict of a test whose turn never came, since the run was interrupted.
     pub fn not_started(&self) -> Verdict {
         let signal = self.control.signal().unwrap_or_default();
         Verdict::Lost {
             reason: format!("not started: interrupted by {signal}"),
+        }
+    }
+
+    /// The turn of these tests never came, since the run was interrupted.
+    pub fn lose<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
+        for member in members {
+            self.announce_interruption();
+            // A rerun that never came about leaves the first verdict as it is.
+            let verdict = member.first.clone().unwrap_or_else(|| self.not_started());
+            self.ledger.finish(&self.test(member).name, verdict);
         }
     }
 
@@ -136,7 +154,12 @@ pub async fn run(
     let started = Instant::now();
     let planned = machines(&cases, &options.expected);
     let plan = describe(&planned, &cases);
+    let measured = || host_memory().map(|memory| memory.available_mib);
     let run = Arc::new(Run {
+        budget: options
+            .memory_budget_mib
+            .or_else(measured)
+            .unwrap_or(u64::MAX),
         factor: sane_factor(platform.facts().timeout_factor),
         ledger: Ledger::new(&plan, events.clone()),
         platform,
@@ -180,9 +203,7 @@ pub async fn run(
             CLOSE_LIMIT.as_secs()
         )),
     }
-    let exit = run
-        .ledger
-        .exit_code(run.control.is_draining(), run.options.warn_exit_77);
+    let exit = run.ledger.exit_code(run.options.warn_exit_77);
     run.events.send(EventKind::RunFinished {
         exit,
         seconds: started.elapsed().as_secs_f64(),
@@ -200,16 +221,11 @@ fn sane_factor(factor: f64) -> f64 {
 
 /// Runs groups until none is left. Returns the tests that are to run once more.
 async fn schedule(run: &Arc<Run>, groups: Vec<Group>) -> Vec<Member> {
-    let budget = run
-        .options
-        .memory_budget_mib
-        .or_else(|| host_memory().map(|memory| memory.available_mib))
-        .unwrap_or(u64::MAX);
-    let mut admission = Admission::new(run.options.jobs, budget);
+    let mut admission = Admission::new(run.options.jobs, run.budget);
     for group in groups {
         let cost = run.cost(&group);
         if let Err(group) = admission.push(group, cost) {
-            too_big(run, &group, cost, budget);
+            too_big(run, &group, cost);
         }
     }
     let mut tasks: JoinSet<Vec<Member>> = JoinSet::new();
@@ -219,9 +235,9 @@ async fn schedule(run: &Arc<Run>, groups: Vec<Group>) -> Vec<Member> {
     loop {
         if !drained && run.control.is_draining() {
             drained = true;
-            announce_interruption(run);
+            run.announce_interruption();
             for group in admission.drain() {
-                lose(run, &group);
+                run.lose(&group.members);
             }
         }
         while !drained && let Some((group, cost)) = admission.take() {
@@ -257,18 +273,9 @@ async fn schedule(run: &Arc<Run>, groups: Vec<Group>) -> Vec<Member> {
         }
     }
     if run.control.is_draining() {
-        for member in rerun.drain(..) {
-            let first = member.first.clone();
-            let verdict = first.unwrap_or_else(|| run.not_started());
-            run.ledger.finish(&run.test(&member).name, verdict);
-        }
+        run.lose(&std::mem::take(&mut rerun));
     }
     rerun
-}
-
-fn announce_interruption(run: &Run) {
-    let signal = run.control.signal().unwrap_or_default();
-    run.ledger.announce_interruption(&signal);
 }
 
 fn finish_members(run: &Run, group: &Group, verdict: &Verdict) {
@@ -279,17 +286,9 @@ fn finish_members(run: &Run, group: &Group, verdict: &Verdict) {
     run.ledger.finish_rest(names, verdict);
 }
 
-/// The group's turn never came.
-fn lose(run: &Run, group: &Group) {
-    for member in &group.members {
-        // A rerun that never came about leaves the first verdict as it is.
-        let verdict = member.first.clone().unwrap_or_else(|| run.not_started());
-        run.ledger.finish(&run.test(member).name, verdict);
-    }
-}
-
 /// The group's machine can never fit.
-fn too_big(run: &Run, group: &Group, cost: u64, budget: u64) {
+fn too_big(run: &Run, group: &Group, cost: u64) {
+    let budget = run.budget;
     let verdict = infra(
         InfraCause::OutOfMemory,
         format!(

@@ -162,6 +162,10 @@ impl Watcher {
         let _ = timeout(limit, progress.wait_for(|progress| progress.closed)).await;
     }
 
+    fn is_closed(&self) -> bool {
+        self.shared.progress.borrow().closed
+    }
+
     /// How often the agent has said that the test's unit ended.
     pub fn ends(&self, test: &str) -> usize {
         self.state()
@@ -192,7 +196,7 @@ impl Watcher {
     async fn until(&self, reached: impl Fn() -> bool) {
         let mut progress = self.shared.progress.subscribe();
         // Not inside `wait_for`: that holds the channel's lock, and the reader takes it while it holds the state's.
-        while !self.shared.progress.borrow().closed && !reached() {
+        while !self.is_closed() && !reached() {
             if progress.changed().await.is_err() {
                 return;
             }
