@@ -25,8 +25,9 @@ use crate::command_line::{self, Accelerator, Inputs, fds};
 use crate::image::Image;
 use crate::machine::{Leash, QemuMachine};
 use crate::oom::OomCounters;
-use crate::pumps::{self, Artifact, Listeners, Signs, Tail};
+use crate::pumps::{self, Artifact, Listeners, Tail};
 use crate::qmp::Qmp;
+use crate::signs::Signs;
 use crate::supervisor::{Life, MachineFiles, Supervised, supervise};
 use crate::{process, tools};
 

@@ -17,6 +17,7 @@ mod probe_guest;
 mod process;
 mod pumps;
 mod qmp;
+mod signs;
 mod supervisor;
 mod tools;
 mod workdir;

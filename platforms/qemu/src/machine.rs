@@ -9,17 +9,15 @@ use async_trait::async_trait;
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
 use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
-use crate::pumps::Signs;
+use crate::signs::Signs;
 use crate::supervisor::Life;
 
 /// A connection that broke since QEMU died is noticed before the death is; this is how long we wait for the latter.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
 
-/// A guest that has said nothing for this long is tried, whatever it has not said.
-const SILENCE: Duration = Duration::from_secs(10);
-/// How long such a guest is tried before it is listened to again.
+/// How long a silent guest is tried before it is listened to again.
 const TRIAL: Duration = Duration::from_secs(10);
 
 /// Has the process killed when it is dropped.
@@ -71,33 +69,12 @@ impl QemuMachine {
         }
     }
 
-    /// Waits for a sign that the guest's SSH server runs in a boot other than `previous`; false if the guest is silent
-    /// instead.
-    ///
-    /// QEMU's user network accepts connections in the guest's place, keeps those that we give up for more than a minute,
-    /// and hands all of them to the guest as soon as it has an address. An emulated sshd is busy for minutes with a
-    /// backlog of attempts that came before it, so none may.
-    async fn sign_of_sshd(&self, previous: Option<&BootId>) -> bool {
-        let previous = previous.map(|boot| boot.0.replace('-', ""));
-        let mut boot = self.signs.boot.subscribe();
-        let started = |boot: &String| !boot.is_empty() && Some(boot) != previous.as_ref();
-        loop {
-            let heard = *self.signs.heard.borrow();
-            tokio::select! {
-                biased;
-                _ = boot.wait_for(started) => return true,
-                () = sleep_until(heard + SILENCE) => {
-                    if *self.signs.heard.borrow() == heard {
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-
+    /// Goes on trying to log in, but not before there is a reason to: QEMU's user network accepts connections in the guest's
+    /// place, keeps those that we give up for more than a minute, and hands all of them to the guest as soon as it has an
+    /// address. An emulated sshd is busy for minutes with a backlog of attempts that came before it.
     async fn connect(&self, previous: Option<&BootId>) -> (SshSession, BootId) {
         loop {
-            let started = self.sign_of_sshd(previous).await;
+            let started = self.signs.sshd(previous).await;
             let ready = connect_until_ready_noting(
                 &self.target,
                 &self.signs.kick,

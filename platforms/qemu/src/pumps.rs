@@ -10,10 +10,10 @@ use kolea_machine::journal::{ExportParser, JournalText, RawEntry};
 use kolea_machine::{JournalEntry, Line};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use crate::console::Lines;
+use crate::signs::Signs;
 
 /// How much is read at once; a pipe holds as much.
 const CHUNK: usize = 64 << 10;
@@ -61,27 +61,6 @@ impl Artifact {
     }
 }
 
-/// What the guest's output tells about its SSH server.
-#[derive(Debug)]
-pub struct Signs {
-    /// Notified whenever an SSH server has started.
-    pub kick: Notify,
-    /// The last boot, by its id without dashes, in which one has started; empty at first.
-    pub boot: watch::Sender<String>,
-    /// When the guest said anything.
-    pub heard: watch::Sender<Instant>,
-}
-
-impl Default for Signs {
-    fn default() -> Signs {
-        Signs {
-            kick: Notify::new(),
-            boot: watch::Sender::default(),
-            heard: watch::Sender::new(Instant::now()),
-        }
-    }
-}
-
 /// Where lines go to.
 #[derive(Clone, Debug)]
 pub struct Listeners {
@@ -93,36 +72,15 @@ pub struct Listeners {
 
 impl Listeners {
     async fn console(&self, line: String) {
-        self.signs.heard.send_replace(Instant::now());
-        if is_ssh_server(&line) {
-            self.signs.kick.notify_one();
-        }
+        self.signs.note(&line, None);
         // A reader that went away is none of our business.
         let _ = self.lines.send(Line::Console(line)).await;
     }
 
     async fn journal(&self, entry: JournalEntry) {
-        self.signs.heard.send_replace(Instant::now());
-        if is_ssh_server(&entry.message) {
-            self.signs.boot.send_replace(entry.boot_id.clone());
-            self.signs.kick.notify_one();
-        }
+        self.signs.note(&entry.message, Some(&entry.boot_id));
         let _ = self.lines.send(Line::Journal(Arc::new(entry))).await;
     }
-}
-
-/// Whether a message says that an SSH server accepts connections: sshd's own, or systemd's about its service or socket.
-fn is_ssh_server(message: &str) -> bool {
-    const NAMES: [&str; 5] = [
-        "ssh.service",
-        "sshd.service",
-        "sshd.socket",
-        "OpenSSH",
-        "OpenBSD Secure Shell",
-    ];
-    message.starts_with("Server listening on")
-        || ((message.contains("Started ") || message.contains("Listening on "))
-            && NAMES.iter().any(|name| message.contains(name)))
 }
 
 /// A pipe that is read to its end.

@@ -1,0 +1,134 @@
+//! What the guest's output tells about its SSH server.
+
+use std::time::Duration;
+
+use kolea_machine::BootId;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// A guest that has said nothing for this long is tried, whatever it has not said.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Signs of an SSH server in the guest.
+#[derive(Debug)]
+pub struct Signs {
+    /// Notified whenever one has started.
+    pub kick: Notify,
+    /// The last boot, by its id without dashes, in which one has started; empty at first.
+    boot: watch::Sender<String>,
+    /// When the guest said anything.
+    heard: watch::Sender<Instant>,
+}
+
+impl Default for Signs {
+    fn default() -> Signs {
+        Signs {
+            kick: Notify::new(),
+            boot: watch::Sender::default(),
+            heard: watch::Sender::new(Instant::now()),
+        }
+    }
+}
+
+impl Signs {
+    /// Takes in a message: of the console, or of the journal, which knows the boot.
+    pub fn note(&self, message: &str, boot: Option<&str>) {
+        self.heard.send_replace(Instant::now());
+        if is_ssh_server(message) {
+            if let Some(boot) = boot {
+                self.boot.send_replace(boot.to_owned());
+            }
+            self.kick.notify_one();
+        }
+    }
+
+    /// Waits until an SSH server has started in a boot other than `previous`; false if the guest falls silent instead.
+    pub async fn sshd(&self, previous: Option<&BootId>) -> bool {
+        let previous = previous.map(|boot| boot.0.replace('-', ""));
+        let mut boot = self.boot.subscribe();
+        let started = |boot: &String| !boot.is_empty() && Some(boot) != previous.as_ref();
+        loop {
+            let heard = *self.heard.borrow();
+            tokio::select! {
+                biased;
+                _ = boot.wait_for(started) => return true,
+                () = sleep_until(heard + SILENCE) => {
+                    if *self.heard.borrow() == heard {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message says that an SSH server accepts connections: sshd's own, or systemd's about its service or socket.
+fn is_ssh_server(message: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        "ssh.service",
+        "sshd.service",
+        "sshd.socket",
+        "OpenSSH",
+        "OpenBSD Secure Shell",
+    ];
+    message.starts_with("Server listening on")
+        || ((message.contains("Started ") || message.contains("Listening on "))
+            && NAMES.iter().any(|name| message.contains(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_boot_is_no_sign() {
+        let signs = Signs::default();
+        let before = BootId("a-b".to_owned());
+        signs.note("Server listening on :: port 22.", Some("ab"));
+        assert!(signs.sshd(None).await);
+        let wait = signs.sshd(Some(&before));
+        assert!(timeout(SILENCE / 2, wait).await.is_err());
+        signs.note(
+            "Started ssh.service - OpenBSD Secure Shell server.",
+            Some("cd"),
+        );
+        assert!(signs.sshd(Some(&before)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_guest_is_tried_and_a_talking_one_listened_to() {
+        let signs = Signs::default();
+        let start = Instant::now();
+        let talk = async {
+            for _ in 0..4 {
+                tokio::time::sleep(SILENCE / 2).await;
+                signs.note("Started Network Manager.", Some("ab"));
+            }
+        };
+        let (silent, ()) = tokio::join!(signs.sshd(None), talk);
+        assert!(!silent);
+        assert_eq!(start.elapsed(), SILENCE * 3);
+        advance(SILENCE).await;
+        assert!(!signs.sshd(None).await);
+    }
+
+    #[test]
+    fn servers_are_recognised() {
+        for message in [
+            "Server listening on 0.0.0.0 port 22.",
+            "[  OK  ] Started sshd.service - OpenSSH server daemon.",
+            "Listening on sshd.socket - OpenSSH Server Socket.",
+        ] {
+            assert!(is_ssh_server(message), "{message}");
+        }
+        for message in [
+            "Starting ssh.service - OpenBSD Secure Shell server...",
+            "Started Network Manager.",
+            "Stopped OpenSSH server daemon.",
+        ] {
+            assert!(!is_ssh_server(message), "{message}");
+        }
+    }
+}
