@@ -31,7 +31,9 @@ pub struct RunOptions {
     pub output_dir: PathBuf,
     /// The facts about the distribution that is tested.
     pub profile: Profile,
-    /// Facts for the reports.
+    /// By how many percent every time limit is lengthened, beyond what the platform asks for.
+    pub extend_timeouts_percent: u32,
+    /// Facts for the reports: version, command and distribution. The engine adds what it knows from the platform.
     pub info: RunInfo,
     /// How long tests took in earlier runs, in seconds by name; for the longest to be first. May be empty.
     pub expected: BTreeMap<String, f64>,

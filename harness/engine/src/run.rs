@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kolea_machine::Platform;
 use kolea_machine::agent::TestUnit;
+use kolea_machine::{Platform, PlatformFacts};
 use kolea_model::{
-    EventKind, ExitCode, InfraCause, Phase, SkipReason, TestCase, TestSource, Verdict,
+    EventKind, ExitCode, InfraCause, Phase, RunInfo, SkipReason, TestCase, TestSource, Verdict,
 };
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -40,6 +40,19 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The facts that the reports are to show.
+    fn info(&self) -> RunInfo {
+        let facts = self.platform.facts();
+        RunInfo {
+            platform: facts.name.clone(),
+            arch: facts.arch.clone(),
+            jobs: self.options.jobs,
+            timeout_factor: self.factor,
+            properties: facts.properties.clone(),
+            ..self.options.info.clone()
+        }
+    }
+
     /// The test of a group's member.
     pub fn test(&self, member: &Member) -> &TestCase {
         &self.cases[member.index].test
@@ -160,7 +173,7 @@ pub async fn run(
             .memory_budget_mib
             .or_else(measured)
             .unwrap_or(u64::MAX),
-        factor: sane_factor(platform.facts().timeout_factor),
+        factor: factor(&options, platform.facts()),
         ledger: Ledger::new(&plan, events.clone()),
         platform,
         cases,
@@ -169,7 +182,7 @@ pub async fn run(
         control,
     });
     run.events.send(EventKind::RunStarted {
-        run: run.options.info.clone(),
+        run: run.info(),
         plan,
     });
     for (test, reason) in skipped {
@@ -211,12 +224,14 @@ pub async fn run(
     exit
 }
 
-fn sane_factor(factor: f64) -> f64 {
-    if factor.is_finite() && factor > 0.0 {
-        factor
+/// What every time limit is multiplied with.
+fn factor(options: &RunOptions, facts: &PlatformFacts) -> f64 {
+    let platform = if facts.timeout_factor.is_finite() && facts.timeout_factor > 0.0 {
+        facts.timeout_factor
     } else {
         1.0
-    }
+    };
+    platform * (1.0 + f64::from(options.extend_timeouts_percent) / 100.0)
 }
 
 /// Runs groups until none is left. Returns the tests that are to run once more.

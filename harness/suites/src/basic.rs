@@ -26,7 +26,10 @@ async fn default_target_is_reached(context: &TestContext) -> TestResult {
         .await?;
     expect(
         target == "active",
-        format!("the default target is {target}, the system {}", state.stdout_text().trim()),
+        format!(
+            "the default target is {target}, the system {}",
+            state.stdout_text().trim()
+        ),
     )
 }
 
@@ -36,7 +39,9 @@ async fn sudo_needs_no_password(context: &TestContext) -> TestResult {
 }
 
 async fn dbus_answers(context: &TestContext) -> TestResult {
-    let names = context.check_ok("busctl list --no-legend --acquired").await?;
+    let names = context
+        .check_ok("busctl list --no-legend --acquired")
+        .await?;
     expect(
         names.contains("org.freedesktop.systemd1"),
         "systemd is not on the system bus".to_owned(),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kolea_engine::{Case, Control, EventSender, RunOptions};
-use kolea_machine::{NativeTest, Profile};
-use kolea_model::{EventKind, ExitCode, RunInfo, Verdict};
+use kolea_machine::NativeTest;
+use kolea_machine::profile::Profile;
+use kolea_model::{EventKind, ExitCode, Verdict};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -21,10 +22,7 @@ fn main() {
 
 fn image() -> PathBuf {
     std::env::var_os("KOLEA_IMAGE").map_or_else(
-        || {
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../../target/fixtures/fixture-x86_64.qcow2")
-        },
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fixtures/fixture-x86_64.qcow2"),
         PathBuf::from,
     )
 }
@@ -54,15 +52,11 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
     .await?;
     let options = RunOptions {
         jobs: 1,
-        rerun: false,
         infra_retries: 1,
-        memory_budget_mib: None,
         output_dir: output_dir.path().to_owned(),
         profile,
-        info: RunInfo::default(),
-        expected: Default::default(),
-        warn_exit_77: false,
         console_rules: true,
+        ..RunOptions::default()
     };
     let case = Case {
         test: test.test_case(),

@@ -1,0 +1,24 @@
+//! `kolea report`: reports from what a run recorded, whether it came to its end or not.
+
+use kolea_model::ExitCode;
+
+use super::{Failure, Outcome};
+use crate::args::ReportArgs;
+use crate::sink::EVENTS_FILE;
+
+/// Runs the subcommand.
+pub fn main(args: &ReportArgs) -> Outcome {
+    let (record, problems) =
+        kolea_report::read_record(&args.dir.join(EVENTS_FILE)).map_err(Failure::usage)?;
+    for problem in &problems {
+        eprintln!("kolea: warning: {problem}");
+    }
+    let written = kolea_report::write_all(&args.dir, &record).map_err(anyhow::Error::from)?;
+    for (test, verdict) in record.verdicts().filter(|(_, verdict)| verdict.is_bad()) {
+        println!("{test}: {verdict}");
+    }
+    println!("junit:  {}", written.junit.display());
+    println!("tap:    {}", written.tap.display());
+    println!("report: {}", written.json.display());
+    Ok(ExitCode::Pass)
+}

@@ -1,0 +1,261 @@
+//! `kolea run`: everything that can be wrong is found before a machine boots; then the engine runs, events flow to the sink,
+//! and the reports are made of what the sink recorded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use kolea_engine::{Case, Control, EventSender, RunOptions};
+use kolea_machine::Platform;
+use kolea_machine::profile::Profile;
+use kolea_model::{ExitCode, Firmware, RunInfo, SkipReason};
+use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
+use kolea_report::{Record, Terminal, TerminalOptions};
+use kolea_suite::{Selected, Selection};
+
+use super::{Failure, Outcome};
+use crate::args::{AccelArg, FirmwareArg, Jobs, RunArgs};
+use crate::durations::Durations;
+use crate::output_dir::OutputDir;
+use crate::sink::Sink;
+use crate::tests::LoadedSuite;
+use crate::{paths, signals};
+
+/// Runs the subcommand.
+pub fn main(args: &RunArgs) -> Outcome {
+    if args.platform != "qemu" {
+        return Err(Failure::usage(anyhow!(
+            "platform `{}` is not built in; the only one is `qemu`",
+            args.platform
+        )));
+    }
+    let profile = Profile::builtin(&args.suite.distro).ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "unknown distribution `{}`; known are {}",
+            args.suite.distro,
+            Profile::names().join(", ")
+        ))
+    })?;
+    let (image, patterns) = split_positional(args);
+    let arch = args
+        .suite
+        .arch
+        .clone()
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+
+    let suite = LoadedSuite::load(&args.suite.exttest)?;
+    let selected = kolea_suite::select(
+        suite.tests.clone(),
+        &Selection {
+            patterns,
+            tags: args.suite.tags.clone(),
+            no_net: args.suite.no_net,
+            platform: args.platform.clone(),
+            arch: arch.clone(),
+            distro: args.suite.distro.clone(),
+        },
+    )
+    .map_err(Failure::selection)?;
+    let errors = suite.print_problems_of(&selected.run) + print_config_errors(&selected);
+    if errors > 0 {
+        return Err(Failure::usage(anyhow!(
+            "{errors} error{} in the tests to be run (above); nothing was booted",
+            if errors == 1 { "" } else { "s" }
+        )));
+    }
+
+    let mut durations = Durations::load(&paths::cache_dir());
+    let options = RunOptions {
+        jobs: match args.jobs {
+            Jobs::Auto => kolea_engine::host_cpus(),
+            Jobs::Count(count) => count,
+        },
+        rerun: args.rerun,
+        infra_retries: args.infra_retries,
+        extend_timeouts_percent: args.extend_timeout_percentage,
+        memory_budget_mib: None,
+        output_dir: PathBuf::new(),
+        profile: profile.clone(),
+        info: RunInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().collect(),
+            distro: args.suite.distro.clone(),
+            ..RunInfo::default()
+        },
+        expected: durations.seconds().clone(),
+        warn_exit_77: args.on_warn_failure_exit_77,
+        console_rules: !args.skip_console_warnings,
+    };
+    let cases = cases(&selected);
+    if args.dry_run {
+        print_plan(&cases, &selected, &options);
+        return Ok(ExitCode::Pass);
+    }
+
+    let image = image.ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "no image: name one, as in `kolea run IMAGE.qcow2` or `--qemu-image IMAGE.qcow2`"
+        ))
+    })?;
+    let qemu = QemuOptions {
+        image,
+        arch,
+        accel: match args.accel {
+            AccelArg::Auto => Accel::Auto,
+            AccelArg::Kvm => Accel::Kvm,
+            AccelArg::Tcg => Accel::Tcg,
+        },
+        firmware: args.qemu_firmware.map(|firmware| match firmware {
+            FirmwareArg::Bios => Firmware::Bios,
+            FirmwareArg::Uefi => Firmware::Uefi,
+        }),
+        memory_mib: args.qemu_memory,
+        profile,
+        cache_dir: paths::cache_dir(),
+        work_dir: None,
+    };
+    let runtime =
+        tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+    let platform = runtime
+        .block_on(QemuPlatform::new(qemu))
+        .map_err(Failure::usage)?;
+
+    let output_path = match &args.output_dir {
+        Some(path) => path.clone(),
+        None => OutputDir::default_path(&args.platform).map_err(Failure::usage)?,
+    };
+    let output = OutputDir::prepare(&output_path).map_err(Failure::usage)?;
+    let options = RunOptions {
+        output_dir: output.path.clone(),
+        ..options
+    };
+    let skipped = selected
+        .skipped
+        .into_iter()
+        .map(|(test, reason)| (test.name, reason))
+        .collect();
+    let (exit, record) = runtime.block_on(run(Arc::new(platform), cases, skipped, options))?;
+
+    for test in record.tests.iter().filter(|test| !test.attempts.is_empty()) {
+        durations.note(&test.name, test.seconds);
+    }
+    durations.save();
+    let reported = write_reports(&output.path, &record, args.tapfile.as_deref());
+    // What still hangs about (a name look-up, say) must not delay the end.
+    runtime.shutdown_background();
+    reported?;
+    Ok(exit)
+}
+
+/// The image is named by `--qemu-image`, or by the first positional that looks like a file rather than a pattern.
+fn split_positional(args: &RunArgs) -> (Option<PathBuf>, Vec<String>) {
+    let mut patterns = args.positional.clone();
+    if args.qemu_image.is_some() {
+        return (args.qemu_image.clone(), patterns);
+    }
+    let looks_like_file = |text: &String| {
+        let path = Path::new(text);
+        path.extension().is_some_and(|suffix| {
+            ["qcow2", "img", "raw", "iso"]
+                .iter()
+                .any(|known| suffix == *known)
+        }) || text.contains('/') && path.exists()
+    };
+    let image = patterns
+        .iter()
+        .position(looks_like_file)
+        .map(|index| PathBuf::from(patterns.remove(index)));
+    (image, patterns)
+}
+
+/// Checks the Ignition config of every selected test, each file once. Returns how many are invalid.
+fn print_config_errors(selected: &Selected) -> usize {
+    let configs: std::collections::BTreeMap<_, _> = selected
+        .run
+        .iter()
+        .filter_map(|test| test.config.as_ref())
+        .map(|config| (&config.path, &config.text))
+        .collect();
+    let mut errors = 0;
+    for (path, text) in configs {
+        if let Err(problem) = kolea_machine::ignition::validate(text) {
+            eprintln!(
+                "{}: error: invalid Ignition config: {problem}",
+                path.display()
+            );
+            errors += 1;
+        }
+    }
+    errors
+}
+
+fn cases(selected: &Selected) -> Vec<Case> {
+    selected
+        .run
+        .iter()
+        .map(|test| Case {
+            native: kolea_suites::all()
+                .iter()
+                .find(|native| native.name == test.name)
+                .copied(),
+            test: test.clone(),
+        })
+        .collect()
+}
+
+fn print_plan(cases: &[Case], selected: &Selected, options: &RunOptions) {
+    let plan = kolea_engine::plan(cases, options);
+    println!(
+        "{} tests on {} machines, {} at once, started in this order:",
+        cases.len(),
+        plan.groups.len(),
+        options.jobs
+    );
+    for group in &plan.groups {
+        println!("{}", group.name);
+        if group.shared {
+            for test in &group.tests {
+                println!("    {test}");
+            }
+        }
+    }
+    if !selected.skipped.is_empty() {
+        println!("skipped:");
+        for (test, reason) in &selected.skipped {
+            println!("{}: {reason}", test.name);
+        }
+    }
+}
+
+async fn run(
+    platform: Arc<dyn Platform>,
+    cases: Vec<Case>,
+    skipped: Vec<(String, SkipReason)>,
+    options: RunOptions,
+) -> anyhow::Result<(ExitCode, Record)> {
+    let terminal = Terminal::new(TerminalOptions::detect(options.output_dir.clone()));
+    let sink = Sink::create(&options.output_dir, terminal)
+        .with_context(|| format!("cannot write to {}", options.output_dir.display()))?;
+    let (events, received) = EventSender::channel();
+    let control = Control::new();
+    let listener = signals::spawn(control.clone()).context("cannot catch signals")?;
+    let sink = tokio::spawn(sink.run(received));
+    let exit = kolea_engine::run(platform, cases, skipped, options, events, control).await;
+    // The last senders go, so that the sink ends.
+    listener.abort();
+    let _ = listener.await;
+    let record = sink.await.context("the event sink failed")?;
+    Ok((exit, record))
+}
+
+fn write_reports(dir: &Path, record: &Record, tapfile: Option<&Path>) -> anyhow::Result<()> {
+    let written = kolea_report::write_all(dir, record)
+        .with_context(|| format!("cannot write the reports to {}", dir.display()))?;
+    if let Some(tapfile) = tapfile {
+        std::fs::copy(&written.tap, tapfile)
+            .with_context(|| format!("cannot write the TAP report to {}", tapfile.display()))?;
+    }
+    println!("junit:  {}", written.junit.display());
+    println!("report: {}", written.json.display());
+    Ok(())
+}

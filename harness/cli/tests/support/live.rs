@@ -1,0 +1,183 @@
+//! A `kolea run` that goes on while a test watches it and does things to it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a run, or a wait for an event of it, may take on a loaded machine without KVM.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// A run in the background. Its temporary files are below a directory of its own, which must be empty afterwards.
+pub struct LiveRun {
+    child: Child,
+    root: tempfile::TempDir,
+}
+
+impl LiveRun {
+    /// Starts `kolea run` on the fixture with this tree and these arguments.
+    pub fn start(tree: &Path, arguments: &[&str]) -> LiveRun {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let mut command = super::kolea();
+        Self::configure(&mut command, root.path());
+        let child = command
+            .arg("run")
+            .arg("--qemu-image")
+            .arg(super::fixture())
+            .arg("-E")
+            .arg(tree)
+            .args(["-j", "2", "--output-dir"])
+            .arg(root.path().join("out"))
+            .args(arguments)
+            .stdout(std::fs::File::create(root.path().join("stdout")).unwrap())
+            .stderr(std::fs::File::create(root.path().join("stderr")).unwrap())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        LiveRun { child, root }
+    }
+
+    /// Gives a command this run's temporary directory.
+    pub fn configure(command: &mut Command, root: &Path) {
+        let temp = root.join("tmp");
+        std::fs::create_dir_all(&temp).unwrap();
+        command.env("TMPDIR", temp);
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn out(&self) -> PathBuf {
+        self.root.path().join("out")
+    }
+
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// What has happened so far.
+    pub fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.out().join("events.jsonl")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Waits for an event.
+    pub fn wait_for(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            if let Some(event) = self.events().into_iter().find(&matches) {
+                return event;
+            }
+            assert!(started.elapsed() < PATIENCE, "no {what}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The machine that was started for a group.
+    pub fn machine_of(&self, group: &str) -> String {
+        let event = self.wait_for("machine", |event| {
+            event["event"] == "machine-started" && event["owner"] == group
+        });
+        event["machine"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a group is in a phase.
+    pub fn wait_for_phase(&self, group: &str, phase: &str) {
+        self.wait_for(phase, |event| {
+            event["event"] == "phase-changed" && event["group"] == group && event["phase"] == phase
+        });
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "no end: {}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The last word on a test: the verdict's kind and its reason.
+    pub fn verdict(&self, test: &str) -> (String, String) {
+        let event = self
+            .events()
+            .into_iter()
+            .find(|event| {
+                matches!(
+                    event["event"].as_str(),
+                    Some("test-finished" | "test-skipped")
+                ) && event["test"] == test
+            })
+            .unwrap_or_else(|| panic!("no verdict on {test}: {}", self.said()));
+        let verdict = &event["verdict"];
+        let reason = match &verdict["reason"] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (verdict["verdict"].as_str().unwrap().to_owned(), reason)
+    }
+
+    /// What it printed.
+    pub fn said(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.root.path().join(name)).unwrap_or_default();
+        format!("{}\n{}", read("stdout"), read("stderr"))
+    }
+
+    /// No process and no temporary file of the run is left.
+    pub fn assert_nothing_left(&self) {
+        for event in self.events() {
+            if event["event"] == "machine-started" {
+                let machine = event["machine"].as_str().unwrap();
+                assert_eq!(
+                    pids_of(machine),
+                    Vec::<String>::new(),
+                    "QEMU of {machine} is still there"
+                );
+            }
+        }
+        let left: Vec<_> = std::fs::read_dir(self.root.path().join("tmp"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+impl Drop for LiveRun {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The QEMU processes of a machine: those with its UUID on their command line.
+pub fn pids_of(machine: &str) -> Vec<String> {
+    let needle = machine.as_bytes();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"qemu-system")
+                | line.windows(16).any(|part| part == b"qemu-system-x86_")
+                && line.windows(needle.len()).any(|part| part == needle)
+        })
+        .collect()
+}
+
+/// Sends a signal.
+pub fn signal(name: &str, pid: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, pid])
+        .status()
+        .unwrap();
+    assert!(status.success(), "kill -s {name} {pid}");
+}

@@ -1,0 +1,55 @@
+//! What the command's end-to-end tests share.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub mod live;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The `kolea` that was built with these tests.
+pub fn kolea() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kolea"));
+    command.env_remove("KOLEA_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The fixture image; missing means that the tests can't be run, which is a failure.
+pub fn fixture() -> PathBuf {
+    let image = repository().join("target/fixtures/fixture-x86_64.qcow2");
+    assert!(
+        image.exists(),
+        "{} is missing: run fixtures/build",
+        image.display()
+    );
+    image
+}
+
+/// Writes an executable external test to `<tree>/tests/kola/<path>`.
+pub fn write_test(tree: &Path, path: &str, header: &str, body: &str) {
+    let text = format!("#!/bin/bash\n{header}\n\n{body}\n");
+    let file = write_file(tree, path, &text);
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Writes a file to `<tree>/tests/kola/<path>`.
+pub fn write_file(tree: &Path, path: &str, text: &str) -> PathBuf {
+    let file = tree.join("tests/kola").join(path);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Standard output and standard error.
+pub fn texts(output: &Output) -> (String, String) {
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
