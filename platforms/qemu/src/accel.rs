@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
@@ -15,6 +15,7 @@ use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::command_line::{Accelerator, accelerator_args};
 use crate::options::Accel;
+use crate::probe_guest::CpuClock;
 use crate::{QemuError, probe_guest, process, tools};
 
 /// KVM's guest has to be through within this time, the start of QEMU and of the BIOS (0.2 s) included.
@@ -26,6 +27,8 @@ const KVM_SLOWEST: f64 = 10.0;
 /// The part of an emulated boot's CPU time that goes into translated code (measured with a Debian guest: 36 %); the rest,
 /// translation and device models, has no counterpart under KVM. So a boot slows down by more than a tight loop does.
 const TRANSLATED_PART: f64 = 0.36;
+/// Bounds of the measured factor. Emulation that seems to be faster than this was measured on a disturbed host.
+const FACTORS: std::ops::RangeInclusive<f64> = 4.0..=20.0;
 /// Time-out factor of emulation where it can't be measured: other guests than x86_64, and hosts too busy to probe.
 const DEFAULT_FACTOR: f64 = 10.0;
 
@@ -84,7 +87,7 @@ pub async fn choose(
             Err(reason) => format!("KVM does not work: {reason}"),
         },
     };
-    let timeout_factor = match cache.get("tcg-factor", &key) {
+    let timeout_factor = match cache.get("tcg-time-out-factor", &key) {
         Some(factor) => factor,
         None => tcg_factor(arch, qemu, dir, cache, &key).await,
     };
@@ -201,7 +204,7 @@ async fn tcg_factor(arch: Arch, qemu: &Path, dir: &Path, cache: &Cache, key: &st
             let native = native_time().await;
             let factor = factor(took, native);
             tracing::debug!(?took, ?native, factor, "emulation measured");
-            cache.put("tcg-factor", key, factor);
+            cache.put("tcg-time-out-factor", key, factor);
             factor
         }
         Err(Unusable { reason, .. }) => {
@@ -214,7 +217,7 @@ async fn tcg_factor(arch: Arch, qemu: &Path, dir: &Path, cache: &Cache, key: &st
 /// One decimal is all that the measurement is good for.
 fn factor(emulated: Duration, native: Duration) -> f64 {
     let ratio = emulated.as_secs_f64() / native.as_secs_f64().max(1e-6);
-    ((ratio / TRANSLATED_PART).clamp(1.0, 20.0) * 10.0).round() / 10.0
+    ((ratio / TRANSLATED_PART).clamp(*FACTORS.start(), *FACTORS.end()) * 10.0).round() / 10.0
 }
 
 async fn native_time() -> Duration {
@@ -223,7 +226,7 @@ async fn native_time() -> Duration {
         .unwrap_or_default()
 }
 
-/// Runs the test guest with the options that machines get, and returns how long its loop took.
+/// Runs the test guest with the options that machines get, and returns the CPU time that its loop took.
 async fn run_guest(
     accelerator: Accelerator,
     qemu: &Path,
@@ -239,7 +242,6 @@ async fn run_guest(
             ),
             lasting: false,
         })?;
-    // By descriptor, so that no path has to be quoted.
     let mut args = strings(&["-machine", "pc"]);
     args.extend(accelerator_args(Arch::X86_64, accelerator));
     args.extend(strings(&["-m", "64", "-nodefaults", "-nographic"]));
@@ -260,7 +262,7 @@ async fn run_guest(
     .await
 }
 
-/// Runs QEMU until its standard output has said `start` and then `end`, and returns the time between them.
+/// Runs QEMU until its standard output has said `start` and then `end`, and returns the CPU time that it took between them.
 async fn run(
     qemu: &Path,
     args: &[OsString],
@@ -280,13 +282,14 @@ async fn run(
             lasting: false,
         });
     };
+    let pid = child.id().unwrap_or_default();
     let conversation = async {
         let mut started = None;
         while let Ok(byte) = stdout.read_u8().await {
-            match started {
-                None if start(byte) => started = Some(Instant::now()),
-                Some(since) if end(byte) => return Some(Instant::now() - since),
-                _ => {}
+            match started.take() {
+                None if start(byte) => started = Some(CpuClock::of_process(pid)),
+                Some(clock) if end(byte) => return Some(clock.elapsed()),
+                started_before => started = started_before,
             }
         }
         None

@@ -8,7 +8,7 @@ fn qemu() -> std::path::PathBuf {
 fn the_factor_has_bounds() {
     let ms = Duration::from_millis;
     assert!((factor(ms(36), ms(10)) - 10.0).abs() < 1e-9);
-    assert!((factor(ms(1), ms(10)) - 1.0).abs() < 1e-9);
+    assert!((factor(ms(1), ms(10)) - 4.0).abs() < 1e-9);
     assert!((factor(ms(1000), ms(0)) - 20.0).abs() < 1e-9);
 }
 
