@@ -49,16 +49,14 @@ impl QemuPlatform {
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
         let work = WorkDir::create(&options.work_dir.unwrap_or_else(default_parent))?;
         let cache = Cache::new(options.cache_dir);
+        let version = tools::version(&qemu).await?;
+        let choice = accel::choose(options.accel, arch, &qemu, work.path(), &cache).await?;
+        // Not at the same time as the probe, which it would disturb.
         let digest = tokio::task::spawn_blocking({
             let (path, cache) = (image.path.clone(), cache.clone());
             move || image::digest(&path, &cache)
-        });
-        let (version, choice, digest) = tokio::join!(
-            tools::version(&qemu),
-            accel::choose(options.accel, arch, &qemu, work.path(), &cache),
-            digest,
-        );
-        let (version, choice) = (version?, choice?);
+        })
+        .await;
         let digest = digest
             .map_err(std::io::Error::other)
             .flatten()
