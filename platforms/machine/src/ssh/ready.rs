@@ -9,22 +9,27 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::session::dial;
+use super::session::{REFUSED, dial};
 use super::{SshSession, SshTarget};
 use crate::{BootId, Exec, MachineError};
 
-/// A new attempt starts this long after the one before. An attempt that comes before the guest's network is up waits in
-/// TCP's back-off (1, 2, 4 s…), so that a young attempt overtakes an old one.
+/// A new attempt starts this long after one that was refused: the guest is on the network, and a refusal costs it nothing.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// An attempt without a banner is dropped after this time. A loaded, emulated sshd takes a good part of it to fork.
-const BANNER_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How many attempts may wait for their banner.
-const IN_FLIGHT: usize = 6;
-/// How long we wait for a handshake to end before others may start beside it. Every real connection costs an
-/// emulated sshd hundreds of milliseconds, so attempts must not outrun each other.
+/// A silent attempt is another matter. QEMU's network stack delivers it when the guest's network has come up, even if we have
+/// dropped it long before, and sshd forks for each: hundreds of milliseconds of an emulated CPU. (With an attempt each
+/// 250 ms, sshd was busy with nothing else for 25 s after it had started.) So silent attempts are few, and all of them
+/// are kept; the pace is this fraction of the time waited, within these limits.
+const PACE: u32 = 5;
+const FASTEST: Duration = Duration::from_secs(2);
+const SLOWEST: Duration = Duration::from_secs(6);
+/// How long the next attempt waits for one that has probably reached sshd.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many attempts may wait for their banner (sshd drops connections from ten on).
+const IN_FLIGHT: usize = 8;
+/// How long an attempt waits for its banner.
+const LIFETIME: Duration = Duration::from_secs(30);
 /// A handshake is given up after this time: the guest may have gone down in its middle.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows the last thing that went wrong while waiting for a guest, for the message of a time-out.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +48,8 @@ impl LastError {
 }
 
 /// Goes on trying to connect until a command has run in a boot other than `previous`; never gives up. A new attempt starts
-/// at least every 250 ms, and at once whenever `kick` is notified (the guest said that sshd has started).
+/// 250 ms after one that was refused, seconds after one that is silent, and at once whenever `kick` is notified. The caller
+/// should do so when the guest says that sshd has started, and only then.
 pub async fn connect_until_ready(
     target: &SshTarget,
     kick: &Notify,
@@ -61,42 +67,59 @@ pub async fn connect_until_ready_noting(
 ) -> (SshSession, BootId) {
     let mut dialling = FuturesUnordered::new();
     let mut shaking = FuturesUnordered::new();
-    let mut next = Instant::now();
+    let started = Instant::now();
+    let mut next = started;
+    // Whether the guest is known to be on the network: then an attempt that is not refused has reached sshd, and there
+    // is nothing to be gained from another.
+    let mut reachable = false;
     loop {
         tokio::select! {
             biased;
-            Some(result) = shaking.next(), if !shaking.is_empty() => match result {
-                Ok((session, boot)) if Some(&boot) != previous => return (session, boot),
-                Ok(_) => {
-                    last.set(Cow::Borrowed("the guest still answers from the boot before"));
-                    next = Instant::now() + INTERVAL;
+            Some(result) = shaking.next(), if !shaking.is_empty() => {
+                match result {
+                    Ok((session, boot)) if Some(&boot) != previous => return (session, boot),
+                    Ok(_) => last.set(Cow::Borrowed(SAME_BOOT)),
+                    Err(error) => last.set(error),
                 }
-                Err(error) => {
-                    last.set(error);
-                    next = Instant::now() + INTERVAL;
-                }
-            },
+                next = Instant::now() + INTERVAL;
+            }
             Some(result) = dialling.next(), if !dialling.is_empty() => match result {
                 Ok(stream) => {
                     dialling.clear();
                     shaking.push(probe(target, stream));
                     next = Instant::now() + PATIENCE;
                 }
-                Err(error) => last.set(error),
+                Err(error) => {
+                    if error == REFUSED {
+                        reachable = true;
+                        next = next.min(Instant::now() + INTERVAL);
+                    }
+                    last.set(error);
+                }
             },
             () = kick.notified() => {
                 if dialling.len() >= IN_FLIGHT {
                     dialling.clear(); // all of them came before sshd
                 }
+                reachable = true;
                 next = Instant::now();
             }
             () = sleep_until(next), if dialling.len() < IN_FLIGHT => {
-                dialling.push(dial(target, BANNER_TIMEOUT));
-                next = Instant::now() + INTERVAL;
+                dialling.push(dial(target, LIFETIME));
+                next = Instant::now()
+                    + if reachable || !shaking.is_empty() {
+                        PATIENCE
+                    } else {
+                        (started.elapsed() / PACE).clamp(FASTEST, SLOWEST)
+                    };
+                // A guest that goes down refuses as well; so this holds for one attempt.
+                reachable = false;
             }
         }
     }
 }
+
+const SAME_BOOT: &str = "the guest still answers from the boot before";
 
 /// Logs in and reads the boot's id.
 async fn probe(

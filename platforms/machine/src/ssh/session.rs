@@ -194,9 +194,17 @@ pub(super) async fn dial(
                     io::ErrorKind::ConnectionRefused => Cow::Borrowed("connection refused"),
                     _ => Cow::Owned(format!("cannot connect: {error}")),
                 })?;
-        match stream.peek(&mut [0]).await {
-            Ok(0) => Err(Cow::Borrowed("connection refused by the guest")),
+        let mut banner = [0; 64];
+        match stream.peek(&mut banner).await {
+            Ok(0) => Err(Cow::Borrowed(REFUSED)),
+            // What sshd says instead of its banner when too many connections wait for their login.
+            Ok(length) if banner[..length].starts_with(b"Exceeded") => Err(Cow::Owned(
+                String::from_utf8_lossy(&banner[..length]).trim().to_owned(),
+            )),
             Ok(_) => Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                Err(Cow::Borrowed(REFUSED))
+            }
             Err(error) => Err(Cow::Owned(format!("connection lost: {error}"))),
         }
     };
@@ -204,6 +212,9 @@ pub(super) async fn dial(
         .await
         .unwrap_or(Err(Cow::Borrowed("no banner: sshd does not answer yet")))
 }
+
+/// What [`dial`] says when the guest is on the network, and nothing listens.
+pub(super) const REFUSED: &str = "connection refused by the guest";
 
 fn keep(buffer: &mut Vec<u8>, data: &[u8]) {
     let room = ExecOutput::LIMIT.saturating_sub(buffer.len());
