@@ -22,6 +22,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const PACE: u32 = 5;
 const FASTEST: Duration = Duration::from_secs(2);
 const SLOWEST: Duration = Duration::from_secs(6);
+/// A kick starts an attempt beside a silent one no sooner than this after that.
+const KICK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the next attempt waits for one that has probably reached sshd.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many attempts may wait for their banner (sshd drops connections from ten on).
@@ -48,8 +50,8 @@ impl LastError {
 }
 
 /// Goes on trying to connect until a command has run in a boot other than `previous`; never gives up. A new attempt starts
-/// 250 ms after one that was refused, seconds after one that is silent, and at once whenever `kick` is notified. The caller
-/// should do so when the guest says that sshd has started, and only then.
+/// 250 ms after one that was refused, seconds after one that is silent, and at once when `kick` is notified (a second
+/// after one that is silent). The caller should do so when the guest says that sshd has started, and only then.
 pub async fn connect_until_ready(
     target: &SshTarget,
     kick: &Notify,
@@ -69,6 +71,7 @@ pub async fn connect_until_ready_noting(
     let mut shaking = FuturesUnordered::new();
     let started = Instant::now();
     let mut next = started;
+    let mut latest = started;
     // Whether the guest is known to be on the network: then an attempt that is not refused has reached sshd, and there
     // is nothing to be gained from another.
     let mut reachable = false;
@@ -102,10 +105,12 @@ pub async fn connect_until_ready_noting(
                     dialling.clear(); // all of them came before sshd
                 }
                 reachable = true;
-                next = Instant::now();
+                // The guest says it in several ways (its sshd, its service manager), and one attempt is enough.
+                next = if dialling.is_empty() { Instant::now() } else { latest + KICK_INTERVAL };
             }
             () = sleep_until(next), if dialling.len() < IN_FLIGHT => {
                 dialling.push(dial(target, LIFETIME));
+                latest = Instant::now();
                 next = Instant::now()
                     + if reachable || !shaking.is_empty() {
                         PATIENCE

