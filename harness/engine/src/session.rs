@@ -22,7 +22,7 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 /// How long stopping a machine may take before it is left to the platform's own clean-up.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a machine that was lost may take to answer again, before it is scaled.
-const RECONNECT: Duration = Duration::from_secs(60);
+const RECONNECT: Duration = Duration::from_secs(15);
 /// How long Ignition's own account may take to arrive after the emergency shell was seen, before it is scaled.
 const IGNITION_ACCOUNT: Duration = Duration::from_secs(3);
 

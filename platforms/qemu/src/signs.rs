@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// A guest that has said nothing for this long is tried, whatever it has not said.
 const SILENCE: Duration = Duration::from_secs(10);
+/// So is one that has talked for this long of anything but its SSH server.
+const CHATTER: Duration = Duration::from_secs(60);
 
 /// Signs of an SSH server in the guest.
 #[derive(Debug)]
@@ -42,16 +44,19 @@ impl Signs {
         }
     }
 
-    /// Waits until an SSH server has started in a boot other than `previous`; false if the guest falls silent instead.
+    /// Waits until an SSH server has started in a boot other than `previous`; false if the guest falls silent instead, or
+    /// says everything but that.
     pub async fn sshd(&self, previous: Option<&BootId>) -> bool {
         let previous = previous.map(|boot| boot.0.replace('-', ""));
         let mut boot = self.boot.subscribe();
         let started = |boot: &String| !boot.is_empty() && Some(boot) != previous.as_ref();
+        let chatter = Instant::now() + CHATTER;
         loop {
             let heard = *self.heard.borrow();
             tokio::select! {
                 biased;
                 _ = boot.wait_for(started) => return true,
+                () = sleep_until(chatter) => return false,
                 () = sleep_until(heard + SILENCE) => {
                     if *self.heard.borrow() == heard {
                         return false;
@@ -112,6 +117,24 @@ mod tests {
         assert_eq!(start.elapsed(), SILENCE * 3);
         advance(SILENCE).await;
         assert!(!signs.sshd(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_never_stops_talking_is_tried_as_well() {
+        let signs = Signs::default();
+        let start = Instant::now();
+        let talk = async {
+            loop {
+                tokio::time::sleep(SILENCE / 2).await;
+                signs.note("still here", Some("ab"));
+            }
+        };
+        let silent = tokio::select! {
+            started = signs.sshd(None) => started,
+            () = talk => true,
+        };
+        assert!(!silent);
+        assert_eq!(start.elapsed(), CHATTER);
     }
 
     #[test]
