@@ -5,6 +5,7 @@ mod cmd;
 mod durations;
 mod output_dir;
 mod paths;
+mod properties;
 mod signals;
 mod sink;
 mod tests;

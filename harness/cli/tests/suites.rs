@@ -36,7 +36,14 @@ const SELFTEST: &[(&str, &str, &str)] = &[
 fn every_test_ends_as_it_should() {
     let tests = repository().join("tests-external");
     let selftest = tests.join("selftest");
-    let mut arguments = vec!["-E", selftest.to_str().unwrap(), "-j", "3", "--infra-retries", "0"];
+    let mut arguments = vec![
+        "-E",
+        selftest.to_str().unwrap(),
+        "-j",
+        "3",
+        "--infra-retries",
+        "0",
+    ];
     arguments.extend(["ext.core.*", "basic"]);
     let names: Vec<String> = SELFTEST
         .iter()
@@ -59,7 +66,9 @@ fn every_test_ends_as_it_should() {
     }
     let mut core = 0;
     for event in run.events() {
-        if event["event"] == "test-finished" && event["test"].as_str().unwrap().starts_with("ext.core.") {
+        if event["event"] == "test-finished"
+            && event["test"].as_str().unwrap().starts_with("ext.core.")
+        {
             core += 1;
             let word = event["verdict"]["verdict"].as_str().unwrap();
             // The fixture's systemd is older than soft reboots.
@@ -79,18 +88,27 @@ fn every_test_ends_as_it_should() {
 
 fn reports_are_valid(run: &LiveRun, tests: usize) {
     let junit = run.out().join("junit.xml");
-    let lint = Command::new("xmllint").args(["--noout"]).arg(&junit).status().unwrap();
+    let lint = Command::new("xmllint")
+        .args(["--noout"])
+        .arg(&junit)
+        .status()
+        .unwrap();
     assert!(lint.success(), "junit.xml is not well-formed");
     let junit = std::fs::read_to_string(junit).unwrap();
     assert_eq!(junit.matches("<testcase ").count(), tests);
     assert!(junit.contains("image-sha256") && junit.contains("the moon is not full"));
 
     let report: Value =
-        serde_json::from_slice(&std::fs::read(run.out().join("reports/report.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(run.out().join("reports/report.json")).unwrap())
+            .unwrap();
     assert_eq!(report["result"], "FAIL");
     let tap = std::fs::read_to_string(run.out().join("test.tap")).unwrap();
     assert!(tap.starts_with("1.."), "{tap}");
-    assert!(tap.lines().any(|line| line == "not ok - ext.selftest.panic"), "{tap}");
+    assert!(
+        tap.lines()
+            .any(|line| line == "not ok - ext.selftest.panic"),
+        "{tap}"
+    );
 }
 
 /// Every machine has its files, and every external test that ran has its log.
@@ -106,7 +124,11 @@ fn artefacts_are_complete(run: &LiveRun) {
                     "qemu-command.txt",
                     "exit-status.txt",
                 ] {
-                    assert!(dir.join(name).exists(), "{name} is missing in {}", dir.display());
+                    assert!(
+                        dir.join(name).exists(),
+                        "{name} is missing in {}",
+                        dir.display()
+                    );
                 }
                 assert!(std::fs::metadata(dir.join("console.txt")).unwrap().len() > 0);
             }
@@ -118,10 +140,16 @@ fn artefacts_are_complete(run: &LiveRun) {
                 }
                 let test = event["test"].as_str().unwrap();
                 if test.starts_with("ext.core.") {
-                    assert!(artifacts.contains_key(&format!("{test}.txt")), "{test} has no log");
+                    assert!(
+                        artifacts.contains_key(&format!("{test}.txt")),
+                        "{test} has no log"
+                    );
                 }
                 if test == "ext.selftest.flood" {
-                    log_is_whole(&run.out().join(artifacts[&format!("{test}.txt")].as_str().unwrap()));
+                    log_is_whole(
+                        &run.out()
+                            .join(artifacts[&format!("{test}.txt")].as_str().unwrap()),
+                    );
                 }
             }
             _ => {}

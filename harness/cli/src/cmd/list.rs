@@ -76,6 +76,9 @@ fn table(tests: &[TestCase]) -> String {
             test.tags.join(" "),
         ]);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.trim_fmt()
 }
 

@@ -19,7 +19,7 @@ use crate::durations::Durations;
 use crate::output_dir::OutputDir;
 use crate::sink::Sink;
 use crate::tests::LoadedSuite;
-use crate::{paths, signals};
+use crate::{paths, properties, signals};
 
 /// Runs the subcommand.
 pub fn main(args: &RunArgs) -> Outcome {
@@ -251,6 +251,8 @@ async fn run(
 fn write_reports(dir: &Path, record: &Record, tapfile: Option<&Path>) -> anyhow::Result<()> {
     let written = kolea_report::write_all(dir, record)
         .with_context(|| format!("cannot write the reports to {}", dir.display()))?;
+    properties::write(dir, record)
+        .with_context(|| format!("cannot write properties.json to {}", dir.display()))?;
     if let Some(tapfile) = tapfile {
         std::fs::copy(&written.tap, tapfile)
             .with_context(|| format!("cannot write the TAP report to {}", tapfile.display()))?;
