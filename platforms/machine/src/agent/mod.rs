@@ -12,7 +12,7 @@ mod unit;
 
 pub use install::install;
 pub use reboot::reboot;
-pub use run::{UnitEnd, kill_unit, run_unit, unit_status};
+pub use run::{UnitEnd, run_unit, unit_status};
 pub use unit::{TestUnit, end_marker};
 
 /// Where the agent is in the guest.

@@ -113,25 +113,6 @@ fn environment(mark: &str) -> String {
     text
 }
 
-/// Kills everything that a unit has started (label `kill-unit`), so that another test may follow on the same machine.
-pub async fn kill_unit(machine: &dyn Machine, unit: &TestUnit) -> Result<(), MachineError> {
-    let output = machine
-        .exec(Exec {
-            label: "kill-unit",
-            command: format!("sudo systemctl kill --signal=KILL {}", unit.name()),
-            stdin: Vec::new(),
-        })
-        .await?;
-    if output.status == 0 {
-        return Ok(());
-    }
-    Err(MachineError::Guest(format!(
-        "cannot kill {}: {}",
-        unit.name(),
-        last_line(&output.stderr_text())
-    )))
-}
-
 /// What `systemctl status` says of the unit, with the last 40 lines of its log (label `unit-status`).
 pub async fn unit_status(machine: &dyn Machine, unit: &TestUnit) -> Result<String, MachineError> {
     let output = machine
