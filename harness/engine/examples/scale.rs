@@ -8,9 +8,7 @@ use std::{fs, io};
 use kolea_engine::{Case, Control, EventSender, RunOptions, run};
 use kolea_fake::{FakePlatform, Step};
 use kolea_machine::profile::Profile;
-use kolea_model::{
-    ExitCode, ExternalTest, MachineNeeds, Restriction, TestCase, TestSource, Verdict,
-};
+use kolea_model::{ExitCode, ExternalTest, TestCase, TestSource, Verdict};
 use kolea_report::{Fold, JsonlWriter, Limits, Reporter, write_all};
 
 const TESTS: usize = 1000;
@@ -31,22 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             executable: executable.clone(),
             data: None,
         });
-        let test = TestCase {
-            name,
-            description: String::new(),
-            source,
-            tags: Vec::new(),
-            required_tag: None,
-            architectures: Restriction::default(),
-            platforms: Restriction::default(),
-            distros: Restriction::default(),
-            exclusive: true,
-            conflicts: Vec::new(),
-            timeout: None,
-            needs: MachineNeeds::default(),
-            config: None,
-            grace_until: None,
-        };
+        let test = TestCase::new(name, source);
         cases.push(Case { test, native: None });
     }
     let options = RunOptions {

@@ -93,6 +93,26 @@ pub struct TestCase {
 }
 
 impl TestCase {
+    /// A test about which nobody said anything: it has a machine of its own, of the default kind, and runs everywhere.
+    pub fn new(name: impl Into<String>, source: TestSource) -> TestCase {
+        TestCase {
+            name: name.into(),
+            description: String::new(),
+            source,
+            tags: Vec::new(),
+            required_tag: None,
+            architectures: Restriction::default(),
+            platforms: Restriction::default(),
+            distros: Restriction::default(),
+            exclusive: true,
+            conflicts: Vec::new(),
+            timeout: None,
+            needs: MachineNeeds::default(),
+            config: None,
+            grace_until: None,
+        }
+    }
+
     /// How long it may take before time-outs are scaled to the accelerator.
     pub fn time_limit(&self) -> Duration {
         self.timeout.unwrap_or(if self.exclusive {

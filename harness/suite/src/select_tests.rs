@@ -5,20 +5,8 @@ use kolea_model::{MachineNeeds, TestSource};
 
 fn test(name: &str) -> TestCase {
     TestCase {
-        name: name.to_owned(),
-        description: String::new(),
-        source: TestSource::Native,
         tags: vec!["external".to_owned()],
-        required_tag: None,
-        architectures: Restriction::default(),
-        platforms: Restriction::default(),
-        distros: Restriction::default(),
-        exclusive: true,
-        conflicts: Vec::new(),
-        timeout: None,
-        needs: MachineNeeds::default(),
-        config: None,
-        grace_until: None,
+        ..TestCase::new(name, TestSource::Native)
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kolea_model::{MachineNeeds, Restriction, TestCase, TestSource};
+use kolea_model::{TestCase, TestSource};
 
 use crate::{Exec, ExecOutput, Machine, MachineError};
 
@@ -55,20 +55,9 @@ impl NativeTest {
     /// The test as suites and reports see it: exclusive, unrestricted, with a machine of the default kind.
     pub fn test_case(&self) -> TestCase {
         TestCase {
-            name: self.name.to_owned(),
             description: self.description.to_owned(),
-            source: TestSource::Native,
             tags: self.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            required_tag: None,
-            architectures: Restriction::default(),
-            platforms: Restriction::default(),
-            distros: Restriction::default(),
-            exclusive: true,
-            conflicts: Vec::new(),
-            timeout: None,
-            needs: MachineNeeds::default(),
-            config: None,
-            grace_until: None,
+            ..TestCase::new(self.name, TestSource::Native)
         }
     }
 }

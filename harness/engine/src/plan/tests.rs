@@ -2,30 +2,19 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kolea_model::{ExternalTest, MachineNeeds, Restriction, TestSource, is_bucket_name};
+use kolea_model::{ExternalTest, TestSource, is_bucket_name};
 use proptest::prelude::*;
 
 use super::*;
 
 fn external(name: &str) -> TestCase {
+    let source = TestSource::External(ExternalTest {
+        executable: PathBuf::from(format!("/tests/{name}")),
+        data: None,
+    });
     TestCase {
-        name: name.to_owned(),
-        description: String::new(),
-        source: TestSource::External(ExternalTest {
-            executable: PathBuf::from(format!("/tests/{name}")),
-            data: None,
-        }),
-        tags: Vec::new(),
-        required_tag: None,
-        architectures: Restriction::default(),
-        platforms: Restriction::default(),
-        distros: Restriction::default(),
         exclusive: false,
-        conflicts: Vec::new(),
-        timeout: None,
-        needs: MachineNeeds::default(),
-        config: None,
-        grace_until: None,
+        ..TestCase::new(name, source)
     }
 }
 

@@ -8,8 +8,7 @@ use kolea_fake::FakePlatform;
 use kolea_machine::NativeTest;
 use kolea_machine::profile::Profile;
 use kolea_model::{
-    Event, EventKind, ExitCode, ExternalTest, MachineNeeds, Restriction, SkipReason, TestCase,
-    TestSource, Verdict,
+    Event, EventKind, ExitCode, ExternalTest, SkipReason, TestCase, TestSource, Verdict,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -55,25 +54,13 @@ impl Rig {
 
     /// A test as it is when nobody says otherwise: external and exclusive.
     pub fn test_case(&self, name: &str) -> TestCase {
-        TestCase {
-            name: name.to_owned(),
-            description: String::new(),
-            source: TestSource::External(ExternalTest {
+        TestCase::new(
+            name,
+            TestSource::External(ExternalTest {
                 executable: self.dir.path().join("test.sh"),
                 data: None,
             }),
-            tags: Vec::new(),
-            required_tag: None,
-            architectures: Restriction::default(),
-            platforms: Restriction::default(),
-            distros: Restriction::default(),
-            exclusive: true,
-            conflicts: Vec::new(),
-            timeout: None,
-            needs: MachineNeeds::default(),
-            config: None,
-            grace_until: None,
-        }
+        )
     }
 
     pub fn exclusive(self, name: &str) -> Self {

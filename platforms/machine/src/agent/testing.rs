@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use kolea_model::{ExternalTest, MachineNeeds, Restriction, TestCase, TestSource};
+use kolea_model::{ExternalTest, TestCase, TestSource};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, watch};
 
@@ -162,23 +162,11 @@ impl Machine for LocalMachine {
 
 /// An external test with nothing special about it.
 pub(crate) fn test_case(name: &str, executable: &str) -> TestCase {
-    TestCase {
-        name: name.to_owned(),
-        description: String::new(),
-        source: TestSource::External(ExternalTest {
+    TestCase::new(
+        name,
+        TestSource::External(ExternalTest {
             executable: executable.into(),
             data: None,
         }),
-        tags: Vec::new(),
-        required_tag: None,
-        architectures: Restriction::default(),
-        platforms: Restriction::default(),
-        distros: Restriction::default(),
-        exclusive: true,
-        conflicts: Vec::new(),
-        timeout: None,
-        needs: MachineNeeds::default(),
-        config: None,
-        grace_until: None,
-    }
+    )
 }
