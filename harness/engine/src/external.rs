@@ -29,6 +29,7 @@ pub(crate) async fn run_external(
     let mut mark: Option<String> = None;
     // A failed test leaves a failed unit behind, which must not be held against the next one.
     session.expect_failure_of(unit.name());
+    session.watcher.open_log(name);
     loop {
         session.enter(Phase::Running, Some(name));
         let ends = session.watcher.ends(name);

@@ -65,7 +65,7 @@ pub(crate) struct TestLog {
 }
 
 impl TestLog {
-    /// A log whose file will be `<dir>/<test>.txt`. The file is made with the first line.
+    /// A log whose file will be `<dir>/<test>.txt`. The file is made when the log is opened, or with the first line.
     pub fn new(dir: &Path, test: &str) -> Self {
         TestLog {
             path: dir.join(log_file_name(test)),
@@ -84,17 +84,20 @@ impl TestLog {
                 line[..end].clone_into(&mut self.last);
             }
         }
-        if self.file.is_none() {
-            self.file = Some(BufWriter::new(File::create(&self.path)?));
-        }
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
+        let file = self.open()?;
         file.write_all(message.as_bytes())?;
         if message.ends_with('\n') {
             Ok(())
         } else {
             file.write_all(b"\n")
+        }
+    }
+
+    /// The file, made if it is not there yet: a test that printed nothing has an empty log.
+    pub fn open(&mut self) -> io::Result<&mut BufWriter<File>> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(BufWriter::new(File::create(&self.path)?))),
         }
     }
 

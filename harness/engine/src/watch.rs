@@ -166,6 +166,17 @@ impl Watcher {
         self.shared.progress.borrow().closed
     }
 
+    /// A test begins: from now on it has a log, even if it prints nothing.
+    pub fn open_log(&self, test: &str) {
+        let mut state = self.state();
+        let log = state
+            .tests
+            .iter_mut()
+            .find(|watched| watched.test.test == test);
+        let opened = log.map_or(Ok(()), |watched| watched.log.open().map(drop));
+        self.shared.report_log_fault(&mut state, opened);
+    }
+
     /// How often the agent has said that the test's unit ended.
     pub fn ends(&self, test: &str) -> usize {
         self.state()

@@ -71,7 +71,6 @@ impl QemuPlatform {
         let properties = [
             ("image", image.path.display().to_string()),
             ("image-sha256", digest),
-            ("arch", arch.name().to_owned()),
             ("accelerator", choice.accelerator.name().to_owned()),
             ("accelerator-reason", choice.reason),
             ("qemu-version", version),

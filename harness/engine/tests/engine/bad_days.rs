@@ -178,11 +178,11 @@ async fn a_lost_connection_is_looked_into() {
     assert!(
         report
             .line("t")
-            .contains("it did not answer again within the reconnection limit of 60 s"),
+            .contains("it did not answer again within the reconnection limit of 15 s"),
         "{}",
         report.line("t")
     );
-    assert!((60.0..61.0).contains(&report.seconds("t")));
+    assert!((15.0..16.0).contains(&report.seconds("t")));
 }
 
 #[tokio::test(start_paused = true)]
