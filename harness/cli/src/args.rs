@@ -91,6 +91,9 @@ pub struct RunArgs {
     /// How often a test is tried again on a fresh machine after a failure of the infrastructure
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub infra_retries: u32,
+    /// What every time limit is multiplied with [default: 1 under KVM, measured under emulation]
+    #[arg(long, value_name = "FACTOR", value_parser = parse_factor)]
+    pub timeout_factor: Option<f64>,
     /// Lengthen every time limit by this percentage
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
     pub extend_timeout_percentage: u32,
@@ -173,9 +176,24 @@ impl std::str::FromStr for Jobs {
     }
 }
 
+fn parse_factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (0.01..=1000.0).contains(&factor) => Ok(factor),
+        _ => Err("must be a number from 0.01 to 1000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_factor_is_positive_and_finite() {
+        assert_eq!(parse_factor("2.5"), Ok(2.5));
+        for wrong in ["0", "-1", "inf", "NaN", "1e9", "x"] {
+            assert!(parse_factor(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

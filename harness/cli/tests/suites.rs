@@ -43,6 +43,9 @@ fn every_test_ends_as_it_should() {
         "3",
         "--infra-retries",
         "0",
+        // What hangs here shall not hang for long.
+        "--timeout-factor",
+        "2",
     ];
     arguments.extend(["ext.core.*", "basic"]);
     let names: Vec<String> = SELFTEST

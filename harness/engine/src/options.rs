@@ -31,7 +31,9 @@ pub struct RunOptions {
     pub output_dir: PathBuf,
     /// The facts about the distribution that is tested.
     pub profile: Profile,
-    /// By how many percent every time limit is lengthened, beyond what the platform asks for.
+    /// What every time limit is multiplied with; what the platform asks for if none.
+    pub timeout_factor: Option<f64>,
+    /// By how many percent every time limit is lengthened beyond that.
     pub extend_timeouts_percent: u32,
     /// Facts for the reports: version, command and distribution. The engine adds what it knows from the platform.
     pub info: RunInfo,

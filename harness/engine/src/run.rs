@@ -226,12 +226,13 @@ pub async fn run(
 
 /// What every time limit is multiplied with.
 fn factor(options: &RunOptions, facts: &PlatformFacts) -> f64 {
-    let platform = if facts.timeout_factor.is_finite() && facts.timeout_factor > 0.0 {
-        facts.timeout_factor
+    let asked = options.timeout_factor.unwrap_or(facts.timeout_factor);
+    let factor = if asked.is_finite() && asked > 0.0 {
+        asked
     } else {
         1.0
     };
-    platform * (1.0 + f64::from(options.extend_timeouts_percent) / 100.0)
+    factor * (1.0 + f64::from(options.extend_timeouts_percent) / 100.0)
 }
 
 /// Runs groups until none is left. Returns the tests that are to run once more.

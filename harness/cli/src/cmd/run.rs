@@ -72,6 +72,7 @@ pub fn main(args: &RunArgs) -> Outcome {
         },
         rerun: args.rerun,
         infra_retries: args.infra_retries,
+        timeout_factor: args.timeout_factor,
         extend_timeouts_percent: args.extend_timeout_percentage,
         memory_budget_mib: None,
         output_dir: PathBuf::new(),
