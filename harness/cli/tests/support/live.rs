@@ -38,11 +38,14 @@ impl LiveRun {
         LiveRun { child, root }
     }
 
-    /// Gives a command this run's temporary directory.
+    /// Gives a command this run's temporary directory, and a cache of its own: what earlier runs took must not decide what
+    /// starts first.
     pub fn configure(command: &mut Command, root: &Path) {
         let temp = root.join("tmp");
         std::fs::create_dir_all(&temp).unwrap();
-        command.env("TMPDIR", temp);
+        command
+            .env("TMPDIR", temp)
+            .env("XDG_CACHE_HOME", root.join("cache"));
     }
 
     pub fn root(&self) -> &Path {
