@@ -10,6 +10,7 @@ mod signals;
 mod sink;
 mod tests;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             EnvFilter::try_from_env("KOLEA_LOG").unwrap_or_else(|_| EnvFilter::new(default_level)),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let outcome = match &cli.command {
         Command::Run(args) => cmd::run::main(args),

@@ -250,8 +250,8 @@ async fn run(
 }
 
 fn write_reports(dir: &Path, record: &Record, tapfile: Option<&Path>) -> anyhow::Result<()> {
-    let written = kolea_report::write_all(dir, record)
-        .with_context(|| format!("cannot write the reports to {}", dir.display()))?;
+    // The error says all of it: what, where, why, and what to do.
+    let written = kolea_report::write_all(dir, record).map_err(|error| anyhow!("{error}"))?;
     properties::write(dir, record)
         .with_context(|| format!("cannot write properties.json to {}", dir.display()))?;
     if let Some(tapfile) = tapfile {
