@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long a run, or a wait for an event of it, may take on a loaded machine without KVM.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(2400);
 
 /// A run in the background. Its temporary files are below a directory of its own, which must be empty afterwards.
 pub struct LiveRun {
