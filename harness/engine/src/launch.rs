@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kolea_machine::agent::{TestUnit, end_marker, install};
 use kolea_machine::{LaunchRequest, Provision};
-use kolea_model::{EventKind, ExternalTest, Phase, TestSource, Verdict};
+use kolea_model::{EventKind, ExternalTest, Origin, Phase, TestSource, Verdict};
 
 use crate::group::{Group, Member};
 use crate::guard::{Guard, Limit, Stop};
@@ -48,6 +48,7 @@ pub(crate) async fn launch<'a>(
         dir: group.dir.clone(),
         spec: group.spec.clone(),
         provision,
+        freezable: false,
     };
     let guard = Guard {
         stop_on_drain: group.shared,
@@ -78,6 +79,7 @@ pub(crate) async fn launch<'a>(
         machine: machine.id().to_owned(),
         owner: group.name.clone(),
         dir: run.relative(machine.dir()),
+        origin: Origin::default(),
     });
     let skip_checks = members
         .iter()

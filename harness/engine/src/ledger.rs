@@ -115,6 +115,7 @@ impl Ledger {
             attempt: account.attempts,
             verdict: end.verdict,
             seconds,
+            own_seconds: seconds,
             output: end.output,
             artifacts: end.artifacts,
             retry,
@@ -229,6 +230,7 @@ mod tests {
                 tests: vec!["a".into(), "b".into()],
                 shared: true,
             }],
+            ..Plan::default()
         };
         (Ledger::new(&plan, events), received)
     }

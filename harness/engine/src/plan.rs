@@ -40,6 +40,7 @@ pub(crate) fn describe(machines: &[PlannedMachine], cases: &[Case]) -> Plan {
                 shared: machine.shared,
             })
             .collect(),
+        ..Plan::default()
     }
 }
 

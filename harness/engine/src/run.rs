@@ -220,6 +220,7 @@ pub async fn run(
     run.events.send(EventKind::RunFinished {
         exit,
         seconds: started.elapsed().as_secs_f64(),
+        lower_bound_seconds: None,
     });
     exit
 }

@@ -51,11 +51,51 @@ pub struct PlannedGroup {
     pub shared: bool,
 }
 
+/// A template that groups of a run wait for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTemplate {
+    /// Its name: that of the group that makes it.
+    pub name: String,
+    /// The groups whose machines are its clones.
+    pub groups: Vec<String>,
+}
+
 /// What a run is going to do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The groups, in the order they are started in.
     pub groups: Vec<PlannedGroup>,
+    /// The templates, in the order they are made in, unless an earlier run left them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<PlannedTemplate>,
+    /// What the run takes at least by what earlier runs took, in seconds, whatever the scheduler does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_seconds: Option<f64>,
+}
+
+/// Where a machine's state comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It boots.
+    Boot {
+        /// Why it is no clone, if it could have been expected to be one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// It is restored from a template.
+    Clone {
+        /// The template's name.
+        template: String,
+        /// Where the artefacts of the template's boot are, relative to the output directory if they are in it.
+        dir: PathBuf,
+    },
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Origin::Boot { why: None }
+    }
 }
 
 /// Where a finding was seen.
@@ -115,6 +155,51 @@ pub enum EventKind {
         owner: String,
         /// Where its artefacts are, relative to the output directory.
         dir: PathBuf,
+        /// Where its state comes from.
+        #[serde(default)]
+        origin: Origin,
+    },
+    /// Something that a machine, or the harness on its behalf, was busy with has ended: for traces, nothing else.
+    MachineStep {
+        /// The machine's UUID.
+        machine: String,
+        /// Its group.
+        owner: String,
+        /// In one or two words: `overlay`, `start`, `load`, `wake`, `exec install`, …
+        step: String,
+        /// When it began.
+        began: DateTime<Utc>,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+    /// A template can be cloned from now on.
+    TemplateReady {
+        /// Its name.
+        template: String,
+        /// Whether an earlier run left it.
+        cached: bool,
+        /// How long saving it took, in seconds; 0 if it was cached.
+        save_seconds: f64,
+        /// What it occupies on the disk, in MiB.
+        disk_mib: u64,
+    },
+    /// A machine's template was not to be had: those that were to be its clones boot.
+    TemplateFailed {
+        /// Its name.
+        template: String,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// A test that ran in a clone ran once more on a machine that booted (`--verify-templates`).
+    TemplateVerified {
+        /// The test.
+        test: String,
+        /// What came of it in the clone.
+        in_clone: Verdict,
+        /// What came of it on the machine that booted.
+        booted: Verdict,
+        /// Whether both are of the same kind.
+        same: bool,
     },
     /// A machine accepted its first command.
     MachineReady {
@@ -169,6 +254,9 @@ pub enum EventKind {
         verdict: Verdict,
         /// How long it took, boot included for a machine of its own, in seconds.
         seconds: f64,
+        /// How much of that was the test itself, from a machine that is ready to the verdict, in seconds.
+        #[serde(default)]
+        own_seconds: f64,
         /// What the test printed, cut in the middle if it is long; for failures, followed by the unit's status.
         output: String,
         /// Artefacts: file name to path relative to the output directory.
@@ -212,5 +300,8 @@ pub enum EventKind {
         exit: ExitCode,
         /// The whole run, in seconds.
         seconds: f64,
+        /// What the groups that ran would have taken at least, whatever the order, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lower_bound_seconds: Option<f64>,
     },
 }

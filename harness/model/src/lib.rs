@@ -11,7 +11,9 @@ mod phase;
 mod test;
 mod verdict;
 
-pub use event::{Event, EventKind, Finding, FindingSource, Plan, PlannedGroup, RunInfo};
+pub use event::{
+    Event, EventKind, Finding, FindingSource, Origin, Plan, PlannedGroup, PlannedTemplate, RunInfo,
+};
 pub use exit::ExitCode;
 pub use machine::{Firmware, MachineNeeds, MachineSpec};
 pub use names::is_bucket_name;

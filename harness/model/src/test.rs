@@ -88,6 +88,8 @@ pub struct TestCase {
     pub needs: MachineNeeds,
     /// Its Ignition config.
     pub config: Option<UserConfig>,
+    /// Whether its machine has to boot for it, rather than be a clone of one that did (`freshBoot`).
+    pub fresh_boot: bool,
     /// Until when a failure is only a warning (`creationDate` and 30 days).
     pub grace_until: Option<DateTime<Utc>>,
 }
@@ -109,6 +111,7 @@ impl TestCase {
             timeout: None,
             needs: MachineNeeds::default(),
             config: None,
+            fresh_boot: false,
             grace_until: None,
         }
     }

@@ -268,6 +268,7 @@ fn case(
         timeout: metadata.timeout,
         needs,
         config,
+        fresh_boot: false,
         grace_until: metadata.grace_until,
     }
 }

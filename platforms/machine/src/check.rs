@@ -42,6 +42,7 @@ pub async fn base_check(machine: &dyn Machine) -> Result<BaseCheck, MachineError
             label: "check",
             command: SCRIPT.to_owned(),
             stdin: Vec::new(),
+            root: false,
         })
         .await?;
     parse(&output.stdout_text()).ok_or_else(|| {

@@ -13,6 +13,9 @@ pub mod profile;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};
-pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine};
+pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine, Step};
 pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
-pub use platform::{LaunchRequest, Platform, PlatformFacts, Provision, Unit};
+pub use platform::{
+    CloneRequest, GuestFacts, LaunchRequest, Platform, PlatformFacts, Provision, Template,
+    TemplateOrder, Unit,
+};

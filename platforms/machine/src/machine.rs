@@ -19,10 +19,24 @@ pub struct BootId(pub String);
 pub struct Exec {
     /// What it is for, in one word: `check`, `install`, `run-test-unit`… (messages, traces and the fake platform go by it).
     pub label: &'static str,
-    /// The command line, run by the login shell of the profile's user.
+    /// The command line, run by the login shell of the profile's user, or by root's POSIX shell.
     pub command: String,
+    /// Whether root's shell runs it, without a login: over the agent's own channel if the machine has one, else with sudo over
+    /// SSH. In it, `$KOLET` is the agent.
+    pub root: bool,
     /// What it reads from standard input.
     pub stdin: Vec<u8>,
+}
+
+/// Something that the platform was busy with on a machine's behalf.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// In one or two words, such as `overlay` or `load`.
+    pub name: String,
+    /// When it began.
+    pub began: DateTime<Utc>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
 }
 
 /// What came of a command.
@@ -98,6 +112,11 @@ pub trait Machine: Debug + Send + Sync {
 
     /// Console lines and journal entries from the very first on. Can be taken once; a reader that stalls stalls the guest's output.
     fn take_lines(&self) -> Option<mpsc::Receiver<Line>>;
+
+    /// What was done to start it since the last call, for traces.
+    fn take_steps(&self) -> Vec<Step> {
+        Vec::new()
+    }
 
     /// Counts the machine's resets (a reboot of the guest is one).
     fn resets(&self) -> watch::Receiver<u32>;

@@ -107,6 +107,7 @@ impl TestContext {
                 label: "native",
                 command: command.to_owned(),
                 stdin: Vec::new(),
+                root: false,
             })
             .await?;
         for text in [output.stdout_text(), output.stderr_text()] {

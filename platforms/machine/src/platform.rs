@@ -1,12 +1,14 @@
 //! What starts machines.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use kolea_model::{MachineNeeds, MachineSpec, UserConfig};
+use serde::{Deserialize, Serialize};
 
 use crate::{Machine, MachineError};
 
@@ -54,6 +56,58 @@ pub struct LaunchRequest {
     pub spec: MachineSpec,
     /// What its first boot is to bring about.
     pub provision: Provision,
+    /// Whether it may be frozen later ([`Platform::freeze`]).
+    pub freezable: bool,
+}
+
+/// An order for a clone.
+#[derive(Clone, Debug)]
+pub struct CloneRequest {
+    /// The group it is for, for messages.
+    pub owner: String,
+    /// Where its artefacts go: the machine makes a directory of its own in it, named by its id.
+    pub dir: PathBuf,
+    /// What it is restored from.
+    pub template: Arc<dyn Template>,
+}
+
+/// What a template is of: equal orders give equal machines.
+#[derive(Clone, Debug)]
+pub struct TemplateOrder {
+    /// What the machine is made of.
+    pub spec: MachineSpec,
+    /// What its first boot brings about; nothing of a single test is in it, its config excepted.
+    pub provision: Provision,
+}
+
+/// What the guest of a template says about itself before it is frozen; its clones need it to wake up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestFacts {
+    /// The boot that the template and all its clones are in.
+    pub boot_id: String,
+    /// Calendar timers that are active: unit, and when it elapses next, in microseconds since 1970 (systemd's
+    /// `NextElapseUSecRealtime`).
+    pub timers: Vec<(String, u64)>,
+    /// The file that holds our public key, and the line with it.
+    pub authorized_key: Option<(String, String)>,
+}
+
+/// A machine that booted, passed the base checks and was frozen.
+pub trait Template: Debug + Send + Sync {
+    /// A short name of its key, for messages.
+    fn key(&self) -> &str;
+
+    /// Where the artefacts of its boot are: `console.txt`, `journal.txt`, `journal.json`, `ignition.json`.
+    fn dir(&self) -> &Path;
+
+    /// What its guest said about itself.
+    fn guest(&self) -> &GuestFacts;
+
+    /// What it occupies on the disk, in MiB.
+    fn disk_mib(&self) -> u64;
+
+    /// For the platform that made it.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// Starts machines of one kind from one image.
@@ -70,6 +124,35 @@ pub trait Platform: Debug + Send + Sync {
 
     /// Starts a machine, and returns as soon as its process runs. Dropping the future stops what was started.
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Machine>, MachineError>;
+
+    /// Why machines of that kind can't be frozen and cloned, in one line; `None` if they can.
+    fn not_clonable(&self, spec: &MachineSpec) -> Option<String>;
+
+    /// What a clone costs the host at most, in MiB: it shares what it does not change.
+    fn clone_memory_cost(&self, spec: &MachineSpec) -> u64;
+
+    /// How many of the host's CPUs a machine keeps busy while it boots: those of the guest under emulation, 0 where the host's
+    /// own CPU executes it.
+    fn boot_cpus(&self, spec: &MachineSpec) -> u32;
+
+    /// The template that an earlier run left for such an order, if there is one that can be used. Templates that can't
+    /// be used (damaged, or of another QEMU) are removed.
+    async fn find_template(&self, order: &TemplateOrder) -> Option<Arc<dyn Template>>;
+
+    /// Freezes a machine that was launched `freezable` for that order, and whose guest was prepared
+    /// ([`crate::agent::prepare_template`]). The machine is stopped, whatever comes of it. `keep`: whether later runs may
+    /// use the template; otherwise it is gone when its last handle is.
+    async fn freeze(
+        &self,
+        machine: Arc<dyn Machine>,
+        order: &TemplateOrder,
+        guest: GuestFacts,
+        keep: bool,
+    ) -> Result<Arc<dyn Template>, MachineError>;
+
+    /// Starts a clone, and returns as soon as its process runs. Its first [`Machine::wait_ready`] wakes it: clock, random
+    /// numbers, keys. Dropping the future stops what was started.
+    async fn launch_clone(&self, request: CloneRequest) -> Result<Arc<dyn Machine>, MachineError>;
 
     /// Removes whatever the platform keeps for the run. Returns what was left behind by machines, one line each; empty
     /// if all is well.

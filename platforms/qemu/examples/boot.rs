@@ -38,6 +38,7 @@ async fn main() -> Result<(), Failure> {
             dir: dir.clone(),
             spec: platform.resolve(&MachineNeeds::default()),
             provision: Provision::default(),
+            freezable: false,
         })
         .await?;
     at("QEMU runs");
@@ -61,6 +62,7 @@ async fn main() -> Result<(), Failure> {
         label: "example",
         command: command.to_owned(),
         stdin: Vec::new(),
+        root: false,
     };
     let output = machine
         .exec(exec(

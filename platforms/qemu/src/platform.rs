@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use kolea_machine::ssh::SshKey;
-use kolea_machine::{LaunchRequest, Machine, MachineError, Platform, PlatformFacts};
+use kolea_machine::{
+    CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
+    Template, TemplateOrder,
+};
 use kolea_model::{Firmware, MachineNeeds, MachineSpec};
 
 use crate::arch::Arch;
@@ -156,6 +159,41 @@ impl Platform for QemuPlatform {
         }
         let machine = launch(&self.common, self.work.path(), request, &self.lives).await?;
         Ok(Arc::new(machine))
+    }
+
+    fn not_clonable(&self, _spec: &MachineSpec) -> Option<String> {
+        Some("this platform has no templates".to_owned())
+    }
+
+    fn clone_memory_cost(&self, spec: &MachineSpec) -> u64 {
+        self.memory_cost(spec)
+    }
+
+    fn boot_cpus(&self, _spec: &MachineSpec) -> u32 {
+        0
+    }
+
+    async fn find_template(&self, _order: &TemplateOrder) -> Option<Arc<dyn Template>> {
+        None
+    }
+
+    async fn freeze(
+        &self,
+        machine: Arc<dyn Machine>,
+        _order: &TemplateOrder,
+        _guest: GuestFacts,
+        _keep: bool,
+    ) -> Result<Arc<dyn Template>, MachineError> {
+        machine.stop().await;
+        Err(MachineError::Harness(
+            "this platform has no templates".to_owned(),
+        ))
+    }
+
+    async fn launch_clone(&self, _request: CloneRequest) -> Result<Arc<dyn Machine>, MachineError> {
+        Err(MachineError::Harness(
+            "this platform has no templates".to_owned(),
+        ))
     }
 
     async fn close(&self) -> Vec<String> {

@@ -61,6 +61,7 @@ impl Bench {
             dir: self.dir.path().join("out"),
             spec: self.platform.resolve(&MachineNeeds::default()),
             provision: Provision::default(),
+            freezable: false,
         }
     }
 

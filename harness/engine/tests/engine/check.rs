@@ -46,6 +46,7 @@ pub fn check(events: &[Event], exit: ExitCode) {
                 machine,
                 owner,
                 dir,
+                ..
             } => {
                 assert!(groups.contains(owner.as_str()));
                 assert!(machines.insert(machine, true).is_none());
@@ -105,6 +106,10 @@ pub fn check(events: &[Event], exit: ExitCode) {
                 test.last = Some(verdict.clone());
             }
             EventKind::Interrupted { .. } => interrupted = true,
+            EventKind::MachineStep { .. }
+            | EventKind::TemplateReady { .. }
+            | EventKind::TemplateFailed { .. }
+            | EventKind::TemplateVerified { .. } => {}
             EventKind::Warning { message } => assert!(!message.contains('\n')),
             EventKind::RunFinished { exit: said, .. } => {
                 assert_eq!(*said, exit);

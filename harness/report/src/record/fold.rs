@@ -79,6 +79,7 @@ impl Fold {
                 machine,
                 owner,
                 dir,
+                ..
             } => {
                 let index = self.machine(machine, owner);
                 self.record.machines[index].dir.clone_from(dir);
@@ -127,6 +128,7 @@ impl Fold {
                 output,
                 artifacts,
                 retry,
+                ..
             } => {
                 let index = self.test(test, Some(group));
                 let open = self.progress[index].open.take();
@@ -168,10 +170,14 @@ impl Fold {
             }
             EventKind::Interrupted { signal } => self.record.interrupted = Some(signal.clone()),
             EventKind::Warning { message } => self.record.warnings.push(message.clone()),
-            EventKind::RunFinished { exit, seconds } => {
+            EventKind::RunFinished { exit, seconds, .. } => {
                 self.record.exit = Some(*exit);
                 self.record.seconds = *seconds;
             }
+            EventKind::MachineStep { .. }
+            | EventKind::TemplateReady { .. }
+            | EventKind::TemplateFailed { .. }
+            | EventKind::TemplateVerified { .. } => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kolea_model::{
-    Event, EventKind, ExitCode, Finding, FindingSource, Phase, Plan, PlannedGroup, RunInfo,
+    Event, EventKind, ExitCode, Finding, FindingSource, Origin, Phase, Plan, PlannedGroup, RunInfo,
     SkipReason, Verdict,
 };
 
@@ -50,7 +50,10 @@ impl Stream {
         };
         stream.push(EventKind::RunStarted {
             run,
-            plan: Plan { groups },
+            plan: Plan {
+                groups,
+                ..Plan::default()
+            },
         });
         stream
     }
@@ -89,6 +92,7 @@ impl Stream {
             machine: machine.into(),
             owner: group.into(),
             dir: PathBuf::from(group).join(machine),
+            origin: Origin::default(),
         });
         self.phase(group, None, Phase::Booting).wait(18);
         self.push(EventKind::MachineReady {
@@ -138,6 +142,7 @@ impl Stream {
             attempt,
             verdict,
             seconds: 12.345,
+            own_seconds: 5.0,
             output: output.into(),
             artifacts: BTreeMap::from([
                 (log, path),
@@ -156,6 +161,7 @@ impl Stream {
             group: group.into(),
             verdict,
             seconds: 12.345,
+            own_seconds: 5.0,
         })
     }
 
@@ -191,6 +197,7 @@ impl Stream {
         self.push(EventKind::RunFinished {
             exit,
             seconds: 123.4,
+            lower_bound_seconds: None,
         });
         self.events.clone()
     }

@@ -44,6 +44,7 @@ pub async fn install(
             label: "install",
             command: UNPACK.to_owned(),
             stdin: archive,
+            root: false,
         })
         .await?;
     if output.status == 0 {

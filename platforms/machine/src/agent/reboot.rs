@@ -27,6 +27,7 @@ pub async fn reboot(
             label: "reboot-ack",
             command: command.to_owned(),
             stdin: Vec::new(),
+            root: false,
         })
         .await;
     let count = match answer {
@@ -61,6 +62,7 @@ async fn wait_for_soft_reboot(machine: &dyn Machine, count: &str) -> Result<Boot
                      if [ \"$n\" = '{count}' ]; then exec sleep {HOLD}; else echo \"$n\"; fi"
                 ),
                 stdin: Vec::new(),
+                root: false,
             })
             .await;
         match answer {

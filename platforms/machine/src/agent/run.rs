@@ -60,6 +60,7 @@ pub async fn run_unit(
             label: "run-test-unit",
             command,
             stdin: mark.map(environment).unwrap_or_default().into_bytes(),
+            root: false,
         })
         .await?;
     end_of(unit, &output)
@@ -123,6 +124,7 @@ pub async fn unit_status(machine: &dyn Machine, unit: &TestUnit) -> Result<Strin
                 unit.name()
             ),
             stdin: Vec::new(),
+            root: false,
         })
         .await?;
     // The exit status speaks of the unit: 3 is "not active".

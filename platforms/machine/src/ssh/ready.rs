@@ -138,6 +138,7 @@ async fn probe(
             label: "ready",
             command: "read -r id </proc/sys/kernel/random/boot_id && echo \"$id\"".to_owned(),
             stdin: Vec::new(),
+            root: false,
         };
         let output = session.exec(&exec).await?;
         let boot = output.stdout_text().trim().to_owned();

@@ -19,6 +19,7 @@ fn exec(command: &str, stdin: &[u8]) -> Exec {
         label: "test",
         command: command.to_owned(),
         stdin: stdin.to_vec(),
+        root: false,
     }
 }
 
