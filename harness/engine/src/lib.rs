@@ -25,6 +25,6 @@ mod watch;
 pub use control::Control;
 pub use events::EventSender;
 pub use host::{HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory};
-pub use options::{Case, RunOptions};
+pub use options::{Buckets, Case, Expected, RunOptions};
 pub use plan::plan;
 pub use run::run;

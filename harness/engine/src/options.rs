@@ -16,6 +16,29 @@ pub struct Case {
     pub native: Option<NativeTest>,
 }
 
+/// What earlier runs of such images took, in seconds. May be empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expected {
+    /// The tests themselves, from a machine that is ready to the verdict, by name.
+    pub tests: BTreeMap<String, f64>,
+    /// A machine from its order to ready, by booting.
+    pub boot: Option<f64>,
+    /// A machine from its order to ready, as a clone.
+    pub clone: Option<f64>,
+}
+
+/// Which tests share machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buckets {
+    /// Those that are not exclusive, as in kola.
+    Always,
+    /// Those that are not exclusive, where that is faster than a clone for each.
+    #[default]
+    Auto,
+    /// None.
+    Never,
+}
+
 /// How to run.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -37,8 +60,16 @@ pub struct RunOptions {
     pub extend_timeouts_percent: u32,
     /// Facts for the reports: version, command and distribution. The engine adds what it knows from the platform.
     pub info: RunInfo,
-    /// How long tests took in earlier runs, in seconds by name; for the longest to be first. May be empty.
-    pub expected: BTreeMap<String, f64>,
+    /// What earlier runs took; for the longest to be first.
+    pub expected: Expected,
+    /// Whether machines may be clones of a template.
+    pub templates: bool,
+    /// Whether templates are left for later runs.
+    pub keep_templates: bool,
+    /// How many percent of the tests that ran in clones run once more on machines that boot, for comparison.
+    pub verify_templates_percent: u8,
+    /// Which tests share machines.
+    pub buckets: Buckets,
     /// Whether a run in which only tests failed that may fail ends with 77.
     pub warn_exit_77: bool,
     /// Whether what the console and journal rules find counts. If not, findings are warnings.

@@ -22,7 +22,7 @@ pub(crate) struct PlannedMachine {
 
 /// Says what a run of these cases would do.
 pub fn plan(cases: &[Case], options: &RunOptions) -> Plan {
-    describe(&machines(cases, &options.expected), cases)
+    describe(&machines(cases, &options.expected.tests), cases)
 }
 
 /// The plan as events and users see it.

@@ -165,7 +165,7 @@ pub async fn run(
     control: Control,
 ) -> ExitCode {
     let started = Instant::now();
-    let planned = machines(&cases, &options.expected);
+    let planned = machines(&cases, &options.expected.tests);
     let plan = describe(&planned, &cases);
     let measured = || host_memory().map(|memory| memory.available_mib);
     let run = Arc::new(Run {

@@ -47,6 +47,7 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         memory_mib: None,
         profile: profile.clone(),
         cache_dir: output_dir.path().join("cache"),
+        template_cache: None,
         work_dir: None,
     })
     .await?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kolea_machine::{
-    CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
-    Template, TemplateOrder,
+    CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
+    TemplateOrder,
 };
 use kolea_model::{Firmware, MachineNeeds, MachineSpec};
 
@@ -206,7 +206,6 @@ impl Platform for FakePlatform {
         &self,
         machine: Arc<dyn Machine>,
         _order: &TemplateOrder,
-        _guest: GuestFacts,
         _keep: bool,
     ) -> Result<Arc<dyn Template>, MachineError> {
         machine.stop().await;

@@ -139,14 +139,13 @@ pub trait Platform: Debug + Send + Sync {
     /// be used (damaged, or of another QEMU) are removed.
     async fn find_template(&self, order: &TemplateOrder) -> Option<Arc<dyn Template>>;
 
-    /// Freezes a machine that was launched `freezable` for that order, and whose guest was prepared
-    /// ([`crate::agent::prepare_template`]). The machine is stopped, whatever comes of it. `keep`: whether later runs may
-    /// use the template; otherwise it is gone when its last handle is.
+    /// Prepares and freezes a machine that was launched `freezable` for that order and is ready. The machine is stopped,
+    /// whatever comes of it. `keep`: whether later runs may use the template; otherwise it is gone when the platform is
+    /// closed.
     async fn freeze(
         &self,
         machine: Arc<dyn Machine>,
         order: &TemplateOrder,
-        guest: GuestFacts,
         keep: bool,
     ) -> Result<Arc<dyn Template>, MachineError>;
 

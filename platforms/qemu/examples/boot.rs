@@ -27,6 +27,7 @@ async fn main() -> Result<(), Failure> {
         memory_mib: None,
         profile: Profile::builtin("fcos").ok_or("no profile")?,
         cache_dir: dir.join("cache"),
+        template_cache: None,
         work_dir: None,
     })
     .await?;

@@ -24,5 +24,5 @@ mod workdir;
 
 pub use error::QemuError;
 pub use machine::QemuMachine;
-pub use options::{Accel, QemuOptions};
+pub use options::{Accel, QemuOptions, TemplateCache};
 pub use platform::QemuPlatform;

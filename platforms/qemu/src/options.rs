@@ -17,6 +17,15 @@ pub enum Accel {
     Tcg,
 }
 
+/// Where templates are left for later runs.
+#[derive(Clone, Debug)]
+pub struct TemplateCache {
+    /// The directory; made with mode 0700.
+    pub dir: PathBuf,
+    /// How much the templates in it may occupy together, in MiB; the least recently used are removed first.
+    pub limit_mib: u64,
+}
+
 /// Options of the platform.
 #[derive(Clone, Debug)]
 pub struct QemuOptions {
@@ -34,6 +43,8 @@ pub struct QemuOptions {
     pub profile: Profile,
     /// Where answers that hold beyond this run are kept (accelerator probe, image digests).
     pub cache_dir: PathBuf,
+    /// Where templates are left for later runs; they end with the run if none.
+    pub template_cache: Option<TemplateCache>,
     /// Where overlays are kept; `${TMPDIR:-/var/tmp}` if none.
     pub work_dir: Option<PathBuf>,
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{
-    CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
-    Template, TemplateOrder,
+    CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
+    TemplateOrder,
 };
 use kolea_model::{Firmware, MachineNeeds, MachineSpec};
 
@@ -181,7 +181,6 @@ impl Platform for QemuPlatform {
         &self,
         machine: Arc<dyn Machine>,
         _order: &TemplateOrder,
-        _guest: GuestFacts,
         _keep: bool,
     ) -> Result<Arc<dyn Template>, MachineError> {
         machine.stop().await;

@@ -44,6 +44,7 @@ fn options(dir: &Path) -> QemuOptions {
         memory_mib: Some(64),
         profile: Profile::builtin("fcos").unwrap(),
         cache_dir: dir.join("cache"),
+        template_cache: None,
         work_dir: Some(dir.join("work")),
     }
 }

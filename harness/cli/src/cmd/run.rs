@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use kolea_engine::{Case, Control, EventSender, RunOptions};
+use kolea_engine::{Buckets, Case, Control, EventSender, Expected, RunOptions};
 use kolea_machine::Platform;
 use kolea_machine::profile::Profile;
 use kolea_model::{ExitCode, Firmware, RunInfo, SkipReason};
@@ -83,7 +83,14 @@ pub fn main(args: &RunArgs) -> Outcome {
             distro: args.suite.distro.clone(),
             ..RunInfo::default()
         },
-        expected: durations.seconds().clone(),
+        expected: Expected {
+            tests: durations.seconds().clone(),
+            ..Expected::default()
+        },
+        templates: false,
+        keep_templates: false,
+        verify_templates_percent: 0,
+        buckets: Buckets::Always,
         warn_exit_77: args.on_warn_failure_exit_77,
         console_rules: !args.skip_console_warnings,
     };
@@ -114,6 +121,7 @@ pub fn main(args: &RunArgs) -> Outcome {
         profile,
         cache_dir: paths::cache_dir(),
         work_dir: None,
+        template_cache: None,
     };
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;

@@ -161,7 +161,6 @@ impl Stream {
             group: group.into(),
             verdict,
             seconds: 12.345,
-            own_seconds: 5.0,
         })
     }
 
