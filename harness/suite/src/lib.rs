@@ -6,6 +6,7 @@
 
 mod claims;
 mod closest;
+mod fresh_boot;
 mod header;
 mod json;
 mod load;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kolea_model::{ExternalTest, MachineNeeds, TestCase, TestSource, UserConfig};
 
+use crate::fresh_boot::is_about_booting;
 use crate::header::{self, Block};
 use crate::metadata::{self, Metadata, unknown_conflict};
 use crate::problem::{Problem, Severity};
@@ -254,6 +255,9 @@ fn case(
         internet: tagged("needs-internet"),
         skip_base_checks: tagged("skip-base-checks"),
     };
+    let fresh_boot = metadata
+        .fresh_boot
+        .unwrap_or_else(|| is_about_booting(name, &tags));
     TestCase {
         name: name.to_owned(),
         description: metadata.description,
@@ -268,7 +272,7 @@ fn case(
         timeout: metadata.timeout,
         needs,
         config,
-        fresh_boot: false,
+        fresh_boot,
         grace_until: metadata.grace_until,
     }
 }

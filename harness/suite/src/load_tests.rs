@@ -221,6 +221,20 @@ fn what_is_not_supported_blocks_only_its_test() {
 }
 
 #[test]
+fn a_fresh_boot_is_what_the_name_suggests_unless_the_test_says_otherwise() {
+    let tree = Tree::new();
+    tree.test("boot/a", &[])
+        .test("boot/b", &["freshBoot: false"])
+        .test("c", &["freshBoot: true", "exclusive: false"])
+        .test("d", &["tags: x firstboot"])
+        .test("e", &[]);
+    let suite = tree.load();
+    assert_eq!(suite.problems, []);
+    let fresh: Vec<bool> = suite.tests.iter().map(|test| test.fresh_boot).collect();
+    assert_eq!(fresh, [true, false, true, true, false]);
+}
+
+#[test]
 fn files_that_kola_misreads_are_reported() {
     let with = |file: &str, text: &str, mode: u32| {
         let tree = Tree::new();

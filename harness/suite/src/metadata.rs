@@ -32,6 +32,8 @@ pub(crate) struct Metadata {
     pub timeout: Option<Duration>,
     pub memory_mib: Option<u64>,
     pub disk_gib: Option<u64>,
+    /// `freshBoot`, if it is said.
+    pub fresh_boot: Option<bool>,
     pub grace_until: Option<DateTime<Utc>>,
     /// What the test asks for and cannot get yet: line and words for the message.
     pub unsupported: Vec<(usize, String)>,
@@ -52,6 +54,7 @@ impl Default for Metadata {
             timeout: None,
             memory_mib: None,
             disk_gib: None,
+            fresh_boot: None,
             grace_until: None,
             unsupported: Vec::new(),
         }
@@ -133,6 +136,14 @@ impl Reader {
                     "`exclusive` without a value means false: write it down",
                 );
                 self.metadata.exclusive = false;
+            }
+            ("freshBoot", Typed::Bool(is)) => self.metadata.fresh_boot = Some(*is),
+            ("freshBoot", Typed::Empty) => {
+                self.warning(
+                    line,
+                    "`freshBoot` without a value means false: write it down",
+                );
+                self.metadata.fresh_boot = Some(false);
             }
             ("description", Typed::Text(text)) => {
                 self.metadata.description = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -34,8 +34,9 @@ fn every_supported_key_arrives() {
     let metadata = good(yaml(
         "description: what it\n  proves\ntags: a  b\nrequiredTag: luks\narchitectures: \"!s390x ppc64le\"\n\
          platforms: qemu aws\ndistros: \"! rhcos\"\ntimeoutMin: 3\nminMemory: 2048\nminDisk: 20\n\
-         creationDate: 2024-01-31\nallowConfigWarnings: true\nnoInstanceCreds: true\n",
+         creationDate: 2024-01-31\nallowConfigWarnings: true\nnoInstanceCreds: true\nfreshBoot: true\n",
     ));
+    assert_eq!(metadata.fresh_boot, Some(true));
     assert_eq!(metadata.description, "what it proves");
     assert_eq!(metadata.tags, ["a", "b"]);
     assert_eq!(metadata.required_tag.as_deref(), Some("luks"));
@@ -52,6 +53,8 @@ fn every_supported_key_arrives() {
     assert!(metadata.exclusive);
     let shared = good(yaml("exclusive: false\nconflicts: [ext.a, 5]\n"));
     assert_eq!(shared.conflicts, ["ext.a", "5"]);
+    let shared = good(yaml("exclusive: false\nfreshBoot: true\n"));
+    assert_eq!(shared.fresh_boot, Some(true));
 }
 
 #[test]
@@ -94,6 +97,7 @@ fn values_convert_as_in_go_json() {
         ["a"]
     );
     assert!(!good(json("{\"exclusive\": false}")).exclusive);
+    assert_eq!(good(json("{\"freshboot\": false}")).fresh_boot, Some(false));
     assert!(good(json("{\"exclusive\": null, \"tags\": null}")).exclusive);
     let (severity, ..) = fault(json("{\"tags\": \"a\"} junk"));
     assert_eq!(severity, Severity::Warning);
@@ -126,6 +130,8 @@ fn faults_name_their_line_and_what_to_do() {
             "an integer without quotes is wanted",
         ),
         ("exclusive: \"false\"", 1, "a boolean"),
+        ("freshBoot: \"true\"", 1, "a boolean"),
+        ("freshboot: true", 1, "did you mean `freshBoot`?"),
         ("conflicts: a\nexclusive: false", 1, "a list of strings"),
         ("primaryDisk: [\"10G\"]", 1, "a string is wanted"),
         ("architectures: !s390x", 1, "\"!s390x\" in quotes"),
@@ -174,6 +180,7 @@ fn faults_name_their_line_and_what_to_do() {
         );
     }
     assert_eq!(fault(yaml("exclusive:")).0, Severity::Warning);
+    assert_eq!(fault(yaml("freshBoot:")).0, Severity::Warning);
     assert_eq!(fault(yaml("architectures: amd64")).0, Severity::Warning);
 }
 

@@ -60,6 +60,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("description", Kind::Text),
     key("distros", Kind::Text),
     key("exclusive", Kind::Bool),
+    key("freshBoot", Kind::Bool),
     key("minDisk", Kind::Int),
     key("minMemory", Kind::Int),
     key("noInstanceCreds", Kind::Bool),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use kolea_model::TestSource;
 use kolea_suite::{Severity, Suite, TestTree, load};
 
 fn shipped(name: &str) -> Suite {
@@ -53,6 +54,22 @@ fn core_has_both_kinds_of_tests_with_configs_and_conflicts() {
             .iter()
             .any(|test| test.config.is_some() && !test.exclusive)
     );
+}
+
+#[test]
+fn in_core_only_tests_that_say_so_boot_afresh() {
+    for test in shipped("core").tests {
+        let TestSource::External(external) = &test.source else {
+            panic!("{test:?}");
+        };
+        let text = std::fs::read_to_string(&external.executable).unwrap();
+        assert_eq!(
+            test.fresh_boot,
+            text.contains("freshBoot: true"),
+            "{}",
+            test.name
+        );
+    }
 }
 
 #[test]
