@@ -108,6 +108,7 @@ struct Row<'a> {
     tags: &'a [String],
     description: &'a str,
     exclusive: bool,
+    fresh_boot: bool,
     timeout_seconds: u64,
 }
 
@@ -125,6 +126,7 @@ fn json(tests: &[TestCase]) -> serde_json::Result<String> {
             tags: &test.tags,
             description: &test.description,
             exclusive: test.exclusive,
+            fresh_boot: test.fresh_boot,
             timeout_seconds: test.time_limit().as_secs(),
         })
         .collect();
