@@ -183,7 +183,8 @@ pub enum EventKind {
         /// What it occupies on the disk, in MiB.
         disk_mib: u64,
     },
-    /// A machine's template was not to be had: those that were to be its clones boot.
+    /// A template was not to be had: those that were to be its clones boot; if the guest is to blame, their tests have failed
+    /// with it instead.
     TemplateFailed {
         /// Its name.
         template: String,

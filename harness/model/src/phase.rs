@@ -25,6 +25,8 @@ pub enum Phase {
     Rebooting,
     /// The same for a restart of user space only (systemd-soft-reboot.service).
     SoftRebooting,
+    /// The machine is being made a template: prepared, stopped and saved.
+    Freezing,
     /// Logs are being gathered, and the end checks made.
     Collecting,
     /// The machine is being stopped.
@@ -43,6 +45,7 @@ impl Phase {
             Phase::Running => "running",
             Phase::Rebooting => "rebooting",
             Phase::SoftRebooting => "soft-rebooting",
+            Phase::Freezing => "freezing",
             Phase::Collecting => "collecting",
             Phase::Stopping => "stopping",
         }

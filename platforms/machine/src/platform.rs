@@ -106,6 +106,10 @@ pub trait Template: Debug + Send + Sync {
     /// What it occupies on the disk, in MiB.
     fn disk_mib(&self) -> u64;
 
+    /// Later runs are not to use it, though it was to be kept: something was found in what its machine said last. Clones of this
+    /// run go on. Nothing to do where nothing is kept.
+    fn withdraw(&self) {}
+
     /// For the platform that made it.
     fn as_any(&self) -> &dyn Any;
 }
