@@ -16,7 +16,7 @@ const CURSOR: &str = "__CURSOR";
 /// Splits a stream into entries. A stream may break off anywhere and start anew (the guest was reset): what is torn is lost,
 /// the entries after it are not. An entry that comes twice in a boot is given once: the stream's unit starts from the
 /// boot's beginning again after a soft reboot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ExportParser {
     buffer: Vec<u8>,
     /// How much of the buffer is known to have no line's end.
@@ -60,6 +60,16 @@ impl ExportParser {
         buffer.drain(..done);
         self.buffer = buffer;
         entries
+    }
+
+    /// Whether the stream could end here without an entry being torn.
+    pub fn is_between_entries(&self) -> bool {
+        self.buffer.is_empty() && self.entry.is_empty()
+    }
+
+    /// Takes an entry for one that has come already: a stream that goes on where another ended must not repeat it.
+    pub fn pass(&mut self, entry: &RawEntry) {
+        self.is_new(entry);
     }
 
     fn step(&mut self, rest: &[u8]) -> Step {
@@ -252,6 +262,21 @@ mod tests {
         stream.extend(entry("b", b"2"));
         stream.extend(entry("c", b"3"));
         assert_eq!(messages(&parser.feed(&stream)), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_repeats_nothing() {
+        let mut first = ExportParser::default();
+        assert!(first.is_between_entries());
+        let before = first.feed(&entry("a", b"1"));
+        assert!(first.is_between_entries());
+        first.feed(b"__CURSOR=b\n");
+        assert!(!first.is_between_entries());
+        let mut second = ExportParser::default();
+        before.iter().for_each(|entry| second.pass(entry));
+        let mut stream = entry("a", b"1");
+        stream.extend(entry("b", b"2"));
+        assert_eq!(messages(&second.feed(&stream)), ["2"]);
     }
 
     #[test]

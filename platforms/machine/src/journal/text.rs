@@ -8,7 +8,7 @@ use crate::JournalEntry;
 
 /// Writes entries as kola's `journal.txt` has them: `Jan  2 15:04:05.000000 unit[pid]: message`, in local time, with
 /// `-- Reboot --` between boots.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct JournalText {
     boot_id: String,
 }
