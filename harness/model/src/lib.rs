@@ -16,8 +16,8 @@ pub use event::{
 };
 pub use exit::ExitCode;
 pub use machine::{Firmware, MachineNeeds, MachineSpec};
-pub use names::is_bucket_name;
-pub use names::{BUCKET_PREFIX, bucket_name};
+pub use names::{BUCKET_PREFIX, TEMPLATE_PREFIX, VERIFY_PREFIX};
+pub use names::{bucket_name, is_auxiliary_group, is_bucket_name};
 pub use phase::Phase;
 pub use test::{
     DEFAULT_EXCLUSIVE_TIMEOUT, DEFAULT_SHARED_TIMEOUT, ExternalTest, Restriction, TestCase,

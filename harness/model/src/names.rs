@@ -14,6 +14,16 @@ pub fn is_bucket_name(name: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// What the names of groups begin with that make a template.
+pub const TEMPLATE_PREFIX: &str = "template/";
+/// What the names of groups begin with that run a test once more on a machine that boots, to verify its template.
+pub const VERIFY_PREFIX: &str = "verify/";
+
+/// Whether `name` is that of a group of the harness's own, in which no test has its verdict.
+pub fn is_auxiliary_group(name: &str) -> bool {
+    name.starts_with(TEMPLATE_PREFIX) || name.starts_with(VERIFY_PREFIX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
