@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kolea_machine::agent::{TestUnit, end_marker, install};
+use kolea_machine::agent::{Onto, TestUnit, end_marker, install};
 use kolea_machine::{LaunchRequest, Provision};
 use kolea_model::{EventKind, ExternalTest, Origin, Phase, TestSource, Verdict};
 
@@ -122,7 +122,10 @@ pub(crate) async fn set_up(
     }
     session.enter(Phase::Installing, None);
     let machine = Arc::clone(&session.machine);
-    match session.race(limit, true, install(&*machine, &tests)).await {
+    match session
+        .race(limit, true, install(&*machine, &tests, Onto::Provisioned))
+        .await
+    {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(session.explain_error(error, None).await),
         Err(stop) => Err(session.explain(stop, None).await),

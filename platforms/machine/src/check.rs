@@ -35,14 +35,14 @@ pub struct BaseCheck {
     pub restarting_units: Vec<String>,
 }
 
-/// Asks the machine, with one command (label `check`) and without privileges.
+/// Asks the machine, with one command (label `check`).
 pub async fn base_check(machine: &dyn Machine) -> Result<BaseCheck, MachineError> {
     let output = machine
         .exec(Exec {
             label: "check",
             command: SCRIPT.to_owned(),
             stdin: Vec::new(),
-            root: false,
+            root: true,
         })
         .await?;
     parse(&output.stdout_text()).ok_or_else(|| {

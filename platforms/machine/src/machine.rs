@@ -1,5 +1,6 @@
 //! A running machine.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 
+use crate::agent::{KOLET, quote};
 use crate::{Down, MachineError};
 
 /// `/proc/sys/kernel/random/boot_id`: changes with every boot.
@@ -26,6 +28,18 @@ pub struct Exec {
     pub root: bool,
     /// What it reads from standard input.
     pub stdin: Vec<u8>,
+}
+
+impl Exec {
+    /// The command line for SSH: the command itself, or sudo with root's shell around it, where `$KOLET` is set.
+    pub fn over_ssh(&self) -> Cow<'_, str> {
+        if !self.root {
+            return Cow::Borrowed(&self.command);
+        }
+        // `KOLET_ROOT` is for our unit tests; sudo lets none through.
+        let script = format!("KOLET=\"${{KOLET_ROOT-}}{KOLET}\"\n{}", self.command);
+        Cow::Owned(format!("sudo sh -c {}", quote(&script)))
+    }
 }
 
 /// Something that the platform was busy with on a machine's behalf.

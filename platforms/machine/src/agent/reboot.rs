@@ -5,11 +5,14 @@ use crate::{BootId, Exec, Machine, MachineError};
 
 /// sshd stops before the test is told to go on: a reboot that is forced, or a crash, would otherwise leave us with a
 /// connection that nobody ends.
-const ACKNOWLEDGE: &str = "sudo sh -c 'systemctl stop sshd && echo >/run/kolet-reboot-ack'";
+const ACKNOWLEDGE: &str = "systemctl stop sshd && echo >\"${KOLET_ROOT-}/run/kolet-reboot-ack\"";
 
 /// The count before comes first, since the machine may be gone after the acknowledgement.
 const ACKNOWLEDGE_SOFT: &str = "systemctl show --property=SoftRebootsCount --value && \
-                                sudo sh -c 'echo >/run/kolet-reboot-ack'";
+                                echo >\"${KOLET_ROOT-}/run/kolet-reboot-ack\"";
+
+/// The label of the acknowledgement. An agent that waits on a port does not outlive it.
+pub(super) const REBOOT_ACK: &str = "reboot-ack";
 
 /// How long the guest holds the question for the number of soft reboots when it has no news, in seconds.
 const HOLD: u32 = 10;
@@ -24,10 +27,10 @@ pub async fn reboot(
     let command = if soft { ACKNOWLEDGE_SOFT } else { ACKNOWLEDGE };
     let answer = machine
         .exec(Exec {
-            label: "reboot-ack",
+            label: REBOOT_ACK,
             command: command.to_owned(),
             stdin: Vec::new(),
-            root: false,
+            root: true,
         })
         .await;
     let count = match answer {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{KOLET, TestUnit};
+use super::TestUnit;
 use crate::{Exec, ExecOutput, Machine, MachineError};
 
 /// kolet's exit statuses.
@@ -46,7 +46,7 @@ pub async fn run_unit(
     mark: Option<&str>,
     allow_reboots: bool,
 ) -> Result<UnitEnd, MachineError> {
-    let mut command = format!("sudo {KOLET} run-test-unit");
+    let mut command = String::from("$KOLET run-test-unit");
     if !allow_reboots {
         command.push_str(" --deny-reboots");
     }
@@ -60,7 +60,7 @@ pub async fn run_unit(
             label: "run-test-unit",
             command,
             stdin: mark.map(environment).unwrap_or_default().into_bytes(),
-            root: false,
+            root: true,
         })
         .await?;
     end_of(unit, &output)
@@ -124,7 +124,7 @@ pub async fn unit_status(machine: &dyn Machine, unit: &TestUnit) -> Result<Strin
                 unit.name()
             ),
             stdin: Vec::new(),
-            root: false,
+            root: true,
         })
         .await?;
     // The exit status speaks of the unit: 3 is "not active".

@@ -126,7 +126,7 @@ impl Machine for LocalMachine {
         self.labels.lock().unwrap().push(exec.label);
         let mut child = self
             .command("sh")
-            .args(["-c", &exec.command])
+            .args(["-c", &exec.over_ssh()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

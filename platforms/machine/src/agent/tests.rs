@@ -235,7 +235,7 @@ async fn tests_and_data_are_installed() {
             TestSource::Native => unreachable!(),
         })
         .collect();
-    install(&machine, &tests).await.unwrap();
+    install(&machine, &tests, Onto::Provisioned).await.unwrap();
     assert_eq!(*machine.labels.lock().unwrap(), ["install"]);
 
     let text = |name: &str| fs::read_to_string(machine.path(name)).unwrap();
@@ -304,14 +304,14 @@ async fn data_that_cannot_be_copied_is_named() {
         ("/dev/null", "neither a file nor a directory"),
     ] {
         std::os::unix::fs::symlink(target, &link).unwrap();
-        let error = install(&machine, &[(&unit(), &external)])
+        let error = install(&machine, &[(&unit(), &external)], Onto::Provisioned)
             .await
             .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         fs::remove_file(&link).unwrap();
     }
     machine.script("bin/tar", "echo 'tar: No space left' >&2; exit 2");
-    let error = install(&machine, &[(&unit(), &external)])
+    let error = install(&machine, &[(&unit(), &external)], Onto::Provisioned)
         .await
         .unwrap_err();
     assert!(

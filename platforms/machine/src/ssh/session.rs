@@ -101,7 +101,7 @@ impl SshSession {
         let writer = Arc::new(writer);
         let mut guard = ChannelGuard(Some(Arc::clone(&writer)));
         writer
-            .exec(true, exec.command.as_bytes())
+            .exec(true, exec.over_ssh().as_bytes())
             .await
             .map_err(|error| self.broken(label, "the command was not sent", Some(&error)))?;
 
