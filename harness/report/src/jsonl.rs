@@ -75,7 +75,11 @@ pub fn read_record(path: &Path) -> Result<(Record, Vec<String>), ReportError> {
     Ok((fold.finish(), problems))
 }
 
-fn each_event(path: &Path, mut sink: impl FnMut(Event)) -> Result<Vec<String>, ReportError> {
+/// Hands each event of a file on. Returns one line for each problem of the file.
+pub(crate) fn each_event(
+    path: &Path,
+    mut sink: impl FnMut(Event),
+) -> Result<Vec<String>, ReportError> {
     let read = |source| ReportError::Read {
         path: path.to_owned(),
         source,

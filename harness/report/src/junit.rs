@@ -4,7 +4,8 @@
 //!
 //! - Jenkins's xUnit plugin refuses files that don't follow its `junit-10.xsd`: no properties, timestamps or other
 //!   extra attributes on a case, no `skipped` on the root. Facts about the run are properties of the suite; those
-//!   about a test are its `group` attribute and the line starting with `kolea:` in its `system-out`.
+//!   about a test are its `group` attribute and the lines starting with `kolea:` in its `system-out`: its verdict, what
+//!   each of its machines was (a clone of which template, or booted and why), and what verifying the template showed.
 //! - Jenkins's JUnit plugin shows `flakyFailure` and `rerunFailure` by their message and `stackTrace`, and its
 //!   attachments plugin takes files from `[[ATTACHMENT|path]]` lines in `system-out`. A guest must not make it take
 //!   files of the host, so such a line in a test's own output is defused.
@@ -57,7 +58,7 @@ pub fn junit(record: &Record, dir: &Path) -> Result<String, ReportError> {
     for test in &record.tests {
         suite.add_test_case(test_case(record, test, dir));
     }
-    for bucket in record.buckets().filter(|group| group.has_own_verdict()) {
+    for bucket in record.faulty_groups() {
         suite.add_test_case(bucket_case(record, bucket, dir));
     }
     if !record.warnings.is_empty() {
@@ -126,7 +127,7 @@ fn test_case(record: &Record, test: &TestRecord, dir: &Path) -> TestCase {
     if let Some(last) = last {
         push_lines(&mut out, &last.output);
     }
-    facts(&mut out, test);
+    facts(&mut out, record, test);
     for attempt in &test.attempts {
         attachments(&mut out, record, attempt, dir);
     }
@@ -136,7 +137,7 @@ fn test_case(record: &Record, test: &TestRecord, dir: &Path) -> TestCase {
     case
 }
 
-/// A bucket whose machine was at fault: no test is to blame, and no test says so.
+/// A bucket, or a group without tests, whose machine was at fault: no test is to blame, and no test says so.
 fn bucket_case(record: &Record, bucket: &GroupRecord, dir: &Path) -> TestCase {
     let machines = || {
         record
@@ -241,7 +242,7 @@ fn describe(text: &mut String, machine: &MachineRecord) {
     }
 }
 
-fn facts(out: &mut String, test: &TestRecord) {
+fn facts(out: &mut String, record: &Record, test: &TestRecord) {
     if test.attempts.is_empty() {
         return;
     }
@@ -256,6 +257,13 @@ fn facts(out: &mut String, test: &TestRecord) {
         let _infallible = write!(out, " machine={}", line(machine));
     }
     out.push('\n');
+    for machine in test.attempts.iter().filter_map(|a| machine_of(record, a)) {
+        let text = format!("machine {}: {}", machine.id, words::origin(&machine.origin));
+        let _infallible = writeln!(out, "kolea: {}", line(&text));
+    }
+    for verified in record.verified.iter().filter(|v| v.test == test.name) {
+        let _infallible = writeln!(out, "kolea: {}", line(&words::verified(verified)));
+    }
 }
 
 fn machine_of<'a>(record: &'a Record, attempt: &AttemptRecord) -> Option<&'a MachineRecord> {

@@ -1,6 +1,7 @@
 //! `reports/report.json` in kola's schema (coreos-assembler, `mantle/harness/reporters/json.go`), on one line.
 //!
-//! Each bucket is an entry whose `subtests` are the names of its members' entries. Readers of kola's file ignore the
+//! Each bucket is an entry whose `subtests` are the names of its members' entries; a group without tests (in which a
+//! template is made or verified) is one if its machine was at fault. Readers of kola's file ignore the
 //! keys added at the end of each entry, `verdict` and `reason`. Tests that were left out before the run have no entry,
 //! as in kola: `kola-junit` looks for the output directory of whatever is listed.
 
@@ -61,6 +62,16 @@ pub fn report_json(record: &Record) -> Result<String, ReportError> {
             verdict: bucket.verdict.word(),
             reason: text::one_line(&bucket.verdict.reason()),
         }
+    }));
+    let others = record.faulty_groups().filter(|group| !group.shared);
+    entries.extend(others.map(|group| Entry {
+        name: group.name.clone(),
+        subtests: None,
+        result: words::kola_word(&group.verdict),
+        duration: nanoseconds(group.seconds),
+        output: "",
+        verdict: group.verdict.word(),
+        reason: text::one_line(&group.verdict.reason()),
     }));
     let report = Report {
         tests: entries,

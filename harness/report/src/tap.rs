@@ -1,7 +1,8 @@
 //! TAP as kola writes it: `1..N`, then `ok - name`, `not ok - name` or `ok - name # SKIP`, without numbers
 //! (<https://testanything.org/tap-version-14-specification.html> makes them optional).
 //!
-//! One line for each test and one for each bucket, as in report.json; members of a bucket are
+//! One line for each test and one for each bucket, as in report.json, and one for each group without tests (in which a
+//! template is made or verified) whose machine was at fault; members of a bucket are
 //! `non-exclusive-test-bucket-0/ext.core.a`. kola leaves members out. Reasons are comment lines after the test, which
 //! every reader skips; kola's `ok` for a warning is kept.
 
@@ -33,6 +34,10 @@ pub fn tap(record: &Record) -> String {
     for bucket in record.buckets() {
         let word = words::bucket_word(record, bucket);
         line(&bucket.name, word, &words::reason(&bucket.verdict));
+    }
+    for group in record.faulty_groups().filter(|group| !group.shared) {
+        let word = words::kola_word(&group.verdict);
+        line(&group.name, word, &words::reason(&group.verdict));
     }
     format!("1..{lines}\n{body}")
 }

@@ -1,8 +1,8 @@
 //! The words that several reports share.
 
-use kolea_model::{Finding, FindingSource, Verdict};
+use kolea_model::{Finding, FindingSource, Origin, TEMPLATE_PREFIX, Verdict};
 
-use crate::record::{GroupRecord, Record};
+use crate::record::{GroupRecord, Record, VerifiedRecord};
 use crate::text;
 
 /// kola's word for a verdict: PASS, FAIL, SKIP or WARN.
@@ -47,6 +47,44 @@ pub fn reason(verdict: &Verdict) -> String {
             text::one_line(&verdict.reason())
         }
         other => text::one_line(&other.to_string()),
+    }
+}
+
+/// A template's name for people, which says nothing of groups.
+pub fn template(name: &str) -> &str {
+    name.strip_prefix(TEMPLATE_PREFIX).unwrap_or(name)
+}
+
+/// Where a machine's state comes from: `clone of <template>`, `booted`, or `booted: <why>`.
+pub fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Clone { template: name, .. } => format!("clone of {}", template(name)),
+        Origin::Boot { why: None } => "booted".to_owned(),
+        Origin::Boot { why: Some(why) } => format!("booted: {why}"),
+    }
+}
+
+/// What verifying a template with a test showed.
+pub fn verified(verified: &VerifiedRecord) -> String {
+    let text = if verified.same {
+        format!(
+            "the same in a clone and on a machine that booted: {}",
+            verified.in_clone.word()
+        )
+    } else {
+        format!(
+            "{} in a clone, {} on a machine that booted",
+            with_reason(&verified.in_clone),
+            with_reason(&verified.booted)
+        )
+    };
+    text::one_line(&text)
+}
+
+fn with_reason(verdict: &Verdict) -> String {
+    match verdict.reason() {
+        reason if reason.is_empty() => verdict.word().to_owned(),
+        reason => format!("{} ({reason})", verdict.word()),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn write_all(dir: &Path, record: &Record) -> Result<WrittenReports, ReportEr
 }
 
 /// Put `text` in the place of `path`.
-fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);

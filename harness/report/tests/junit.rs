@@ -82,6 +82,8 @@ fn reports_look_like_this() {
         make(&runs::bucket_machine_fault())
     );
     insta::assert_snapshot!("junit_hostile", make(&runs::hostile()));
+    insta::assert_snapshot!("junit_clones", make(&runs::clones()));
+    insta::assert_snapshot!("junit_template_fault", make(&runs::template_fault()));
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn tap_has_kolas_lines() {
     insta::assert_snapshot!("tap_flaky", tap_of(&runs::flaky()));
     insta::assert_snapshot!("tap_warn", tap_of(&runs::warn()));
     insta::assert_snapshot!("tap_hostile", tap_of(&runs::hostile()));
+    insta::assert_snapshot!("tap_template_fault", tap_of(&runs::template_fault()));
     insta::assert_snapshot!("tap_crashed", tap_of(&runs::crashed()));
 }
 
@@ -90,6 +91,23 @@ fn a_bucket_is_the_parent_of_its_members() {
         ]
     );
     assert_eq!(report["tests"][1]["reason"], "console: kernel oops");
+}
+
+#[test]
+fn groups_without_tests_are_told_of_only_if_their_machines_are_at_fault() {
+    let pair = |name: &str, result: &str| (name.to_owned(), result.to_owned());
+    let passes = ["ext.core.a", "ext.core.b", "ext.core.tpm", "ext.core.boot"];
+    assert_eq!(
+        results(&json_of(&runs::clones())),
+        passes.map(|name| pair(name, "PASS"))
+    );
+    assert!(tap_of(&runs::clones()).starts_with("1..4\n"));
+    let report = json_of(&runs::template_fault());
+    assert_eq!(
+        results(&report),
+        [pair("ext.core.a", "PASS"), pair("template/default", "FAIL")]
+    );
+    assert_eq!(report["result"], "FAIL");
 }
 
 #[test]

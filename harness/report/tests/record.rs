@@ -6,8 +6,9 @@
 mod common;
 
 use common::{Stream, fail, runs};
-use kolea_model::{ExitCode, Phase, Verdict};
-use kolea_report::{Fold, JsonlWriter, Limits, Record, Reporter, read_record, write_all};
+use kolea_model::{ExitCode, Origin, Phase, Verdict};
+use kolea_report::{Fold, JsonlWriter, Limits, Record, Reporter, TemplateState};
+use kolea_report::{read_record, write_all};
 
 fn verdict(record: &Record, test: &str) -> Verdict {
     let found = record.tests.iter().find(|record| record.name == test);
@@ -146,6 +147,42 @@ fn a_thousand_tests_of_64_kib_fit_the_memory_budget() {
     assert!(kept < 13 << 20, "{kept} bytes");
     let junit = kolea_report::junit(&record, dir.path()).unwrap();
     assert!(junit.len() < 26 << 20, "{} bytes", junit.len());
+}
+
+#[test]
+fn templates_clones_and_their_verification_are_recorded() {
+    let record = Record::from_events(&runs::clones());
+    let states: Vec<&TemplateState> = record.templates.iter().map(|own| &own.state).collect();
+    let [
+        TemplateState::Made {
+            seconds,
+            disk_mib: 264,
+            ..
+        },
+        TemplateState::Cached,
+        TemplateState::Failed(reason),
+    ] = states.as_slice()
+    else {
+        panic!("{states:?}");
+    };
+    assert!((*seconds - 24.0).abs() < 0.1, "{seconds}");
+    assert!(reason.contains("No space"));
+    let clones = record
+        .machines
+        .iter()
+        .filter(|machine| matches!(machine.origin, Origin::Clone { .. }));
+    assert_eq!(clones.count(), 2);
+    assert_eq!(record.lower_bound_seconds, Some(113.5));
+    let same: Vec<bool> = record
+        .verified
+        .iter()
+        .map(|verified| verified.same)
+        .collect();
+    assert_eq!(same, [true, false]);
+    assert_eq!(record.tests.len(), 4);
+    assert_eq!(record.tests[0].attempts[0].own_seconds, 5.0);
+    assert!(record.passed(), "a report changes no verdict");
+    assert!(!Record::from_events(&runs::template_fault()).passed());
 }
 
 #[test]

@@ -68,6 +68,27 @@ fn the_lines_are_kolas() {
 }
 
 #[test]
+fn what_is_no_test_has_no_line_of_a_test() {
+    for events in [runs::clones(), runs::template_fault()] {
+        let text = print(&events, |_| {});
+        let tests = text
+            .lines()
+            .filter(|line| line.starts_with("--- ") || line.starts_with("=== "));
+        for line in tests {
+            assert!(
+                !line.contains("template/") && !line.contains("verify/"),
+                "{line}"
+            );
+        }
+    }
+    let colored = print(&runs::clones(), |options| options.color = true);
+    assert!(
+        colored.contains("\u{1b}[31mCLONE DIFFERS\u{1b}[0m: ext.core.b"),
+        "{colored:?}"
+    );
+}
+
+#[test]
 fn guests_move_no_cursor_and_forge_no_lines() {
     let text = print(&runs::hostile(), |_| {});
     assert!(

@@ -1,14 +1,18 @@
 //! From events to a record, one at a time.
 
 mod lost;
+mod template;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use kolea_model::{Event, EventKind, Phase, PlannedGroup, Verdict, is_bucket_name};
+use kolea_model::{
+    Event, EventKind, Origin, Phase, PlannedGroup, Verdict, is_auxiliary_group, is_bucket_name,
+};
 
-use super::{AttemptRecord, GroupRecord, Limits, MachineRecord, Record, TestRecord, log_of};
+use super::{AttemptRecord, GroupRecord, Limits, MachineRecord, Record, TestRecord};
+use super::{TemplateState, VerifiedRecord, log_of};
 use crate::text;
 
 /// Folds events to a [`Record`], tolerating any order and any gap.
@@ -64,6 +68,9 @@ impl Fold {
                 for group in &plan.groups {
                     self.plan(group);
                 }
+                for template in &plan.templates {
+                    self.template(&template.name);
+                }
             }
             EventKind::TestSkipped { test, verdict } => {
                 let index = self.test(test, None);
@@ -79,10 +86,11 @@ impl Fold {
                 machine,
                 owner,
                 dir,
-                ..
+                origin,
             } => {
                 let index = self.machine(machine, owner);
                 self.record.machines[index].dir.clone_from(dir);
+                self.record.machines[index].origin = origin.clone();
                 let group = self.group(owner, false);
                 self.stages[group].machine = Some(machine.clone());
             }
@@ -125,10 +133,10 @@ impl Fold {
                 attempt,
                 verdict,
                 seconds,
+                own_seconds,
                 output,
                 artifacts,
                 retry,
-                ..
             } => {
                 let index = self.test(test, Some(group));
                 let open = self.progress[index].open.take();
@@ -141,6 +149,7 @@ impl Fold {
                     started: open.map(|(_, started)| started),
                     verdict: verdict.clone(),
                     seconds: *seconds,
+                    own_seconds: *own_seconds,
                     output,
                     artifacts: artifacts.clone(),
                     retry: retry.clone(),
@@ -170,14 +179,47 @@ impl Fold {
             }
             EventKind::Interrupted { signal } => self.record.interrupted = Some(signal.clone()),
             EventKind::Warning { message } => self.record.warnings.push(message.clone()),
-            EventKind::RunFinished { exit, seconds, .. } => {
+            EventKind::RunFinished {
+                exit,
+                seconds,
+                lower_bound_seconds,
+            } => {
                 self.record.exit = Some(*exit);
                 self.record.seconds = *seconds;
+                self.record.lower_bound_seconds = *lower_bound_seconds;
             }
-            EventKind::MachineStep { .. }
-            | EventKind::TemplateReady { .. }
-            | EventKind::TemplateFailed { .. }
-            | EventKind::TemplateVerified { .. } => {}
+            EventKind::TemplateReady {
+                template,
+                cached,
+                save_seconds,
+                disk_mib,
+            } => {
+                let seconds = self.making_seconds(template, time);
+                self.template(template).state = if *cached {
+                    TemplateState::Cached
+                } else {
+                    TemplateState::Made {
+                        seconds,
+                        save_seconds: *save_seconds,
+                        disk_mib: *disk_mib,
+                    }
+                };
+            }
+            EventKind::TemplateFailed { template, reason } => {
+                self.template(template).state = TemplateState::Failed(reason.clone());
+            }
+            EventKind::TemplateVerified {
+                test,
+                in_clone,
+                booted,
+                same,
+            } => self.record.verified.push(VerifiedRecord {
+                test: test.clone(),
+                in_clone: in_clone.clone(),
+                booted: booted.clone(),
+                same: *same,
+            }),
+            EventKind::MachineStep { .. } => {}
         }
     }
 
@@ -281,6 +323,8 @@ impl Fold {
     }
 
     fn group(&mut self, name: &str, shared: bool) -> usize {
+        // Nothing is a member of those, whatever the events say.
+        let shared = shared && !is_auxiliary_group(name);
         if let Some(index) = self.groups.get(name) {
             self.record.groups[*index].shared |= shared;
             return *index;
@@ -305,6 +349,7 @@ impl Fold {
             id: id.to_owned(),
             owner: owner.to_owned(),
             dir: PathBuf::new(),
+            origin: Origin::default(),
             boot_seconds: None,
             findings: Vec::new(),
             exit: None,

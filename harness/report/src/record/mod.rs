@@ -2,15 +2,19 @@
 
 mod fold;
 mod limits;
+mod template;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use kolea_model::{Event, ExitCode, Finding, RunInfo, SkipReason, Verdict};
+use kolea_model::{
+    Event, ExitCode, Finding, Origin, RunInfo, SkipReason, Verdict, is_auxiliary_group,
+};
 
 pub use fold::Fold;
 pub use limits::Limits;
+pub use template::{TemplateRecord, TemplateState, VerifiedRecord};
 
 /// A whole run, or as much of it as was recorded.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +31,12 @@ pub struct Record {
     pub groups: Vec<GroupRecord>,
     /// The machines, in the order they were started in.
     pub machines: Vec<MachineRecord>,
+    /// The templates, in the order they were heard of.
+    pub templates: Vec<TemplateRecord>,
+    /// The tests that ran once more on machines that booted, in the order they did.
+    pub verified: Vec<VerifiedRecord>,
+    /// What the groups that ran would have taken at least, whatever the order, in seconds.
+    pub lower_bound_seconds: Option<f64>,
     /// What was worth knowing.
     pub warnings: Vec<String>,
     /// The signal that asked the run to stop.
@@ -67,6 +77,8 @@ pub struct AttemptRecord {
     pub verdict: Verdict,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How much of that was the test itself, in seconds; 0 if that was not recorded.
+    pub own_seconds: f64,
     /// What the test printed, cleaned of control characters and cut to [`Limits`].
     pub output: String,
     /// Artefacts: file name to path relative to the output directory.
@@ -75,7 +87,7 @@ pub struct AttemptRecord {
     pub retry: Option<String>,
 }
 
-/// A group of tests, which has a machine at a time.
+/// A group of tests, which has a machine at a time; or a group without tests, in which a template is made or verified.
 #[derive(Clone, Debug)]
 pub struct GroupRecord {
     /// The test's own name, or the bucket's.
@@ -99,6 +111,8 @@ pub struct MachineRecord {
     pub owner: String,
     /// Where its artefacts are, relative to the output directory.
     pub dir: PathBuf,
+    /// Where its state came from.
+    pub origin: Origin,
     /// From the start of its process to the first command, in seconds.
     pub boot_seconds: Option<f64>,
     /// What the rules found.
@@ -145,17 +159,23 @@ impl Record {
             .filter(|test| test.group.as_deref() == Some(&bucket.name))
     }
 
-    /// What has a verdict: every test, and every bucket whose own machine was at fault.
+    /// The groups whose faults are no test's: buckets, and groups without tests, whose own machine was at fault.
+    pub fn faulty_groups(&self) -> impl Iterator<Item = &GroupRecord> {
+        self.groups
+            .iter()
+            .filter(|group| (group.shared || group.is_auxiliary()) && group.has_own_verdict())
+    }
+
+    /// What has a verdict: every test, and every group whose own machine was at fault.
     pub fn verdicts(&self) -> impl Iterator<Item = (&str, &Verdict)> {
         let tests = self
             .tests
             .iter()
             .map(|test| (test.name.as_str(), &test.verdict));
-        let buckets = self
-            .buckets()
-            .filter(|group| group.has_own_verdict())
+        let groups = self
+            .faulty_groups()
             .map(|group| (group.name.as_str(), &group.verdict));
-        tests.chain(buckets)
+        tests.chain(groups)
     }
 
     /// Whether everything is well: nothing bad happened, and the run came to its end.
@@ -196,6 +216,11 @@ impl GroupRecord {
     /// Whether the machine itself was at fault, so that the group counts like a test.
     pub fn has_own_verdict(&self) -> bool {
         self.verdict != Verdict::Pass
+    }
+
+    /// Whether no test has its verdict in it: a template is made there, or verified.
+    pub fn is_auxiliary(&self) -> bool {
+        is_auxiliary_group(&self.name)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What runs right now, as lines: a function of the events and the time.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use kolea_model::{Event, EventKind, Phase};
 
@@ -19,6 +21,8 @@ pub(super) struct Board {
     done: usize,
     bad: usize,
     interrupted: bool,
+    /// By template that is not made yet: how many groups wait for it.
+    waiting: BTreeMap<String, usize>,
     rows: Vec<Row>,
 }
 
@@ -41,6 +45,10 @@ impl Board {
         match &event.kind {
             EventKind::RunStarted { plan, .. } => {
                 self.planned = plan.groups.iter().map(|group| group.tests.len()).sum();
+                let templates = plan.templates.iter();
+                self.waiting = templates
+                    .map(|template| (template.name.clone(), template.groups.len()))
+                    .collect();
             }
             EventKind::GroupStarted { group, shared } => {
                 self.rows.retain(|row| row.group != *group);
@@ -78,6 +86,10 @@ impl Board {
                 self.bad += usize::from(verdict.is_bad());
                 self.rows.retain(|row| row.group != *group);
             }
+            EventKind::TemplateReady { template, .. }
+            | EventKind::TemplateFailed { template, .. } => {
+                self.waiting.remove(template);
+            }
             EventKind::Interrupted { .. } => self.interrupted = true,
             _ => {}
         }
@@ -105,10 +117,18 @@ impl Board {
             lines.push(format!("  … and {} more", self.rows.len() - MOST_ROWS));
         }
         lines.push(format!(
-            "{}/{} done, {} running{}{}, {}",
+            "{}/{} done, {} running{}{}{}, {}",
             self.done,
             count(self.planned, "test"),
             self.rows.len(),
+            match self.waiting.values().sum::<usize>() {
+                0 => String::new(),
+                waiting => format!(
+                    ", {} waiting for {}",
+                    waiting,
+                    count(self.waiting.len(), "template")
+                ),
+            },
             match self.bad {
                 0 => String::new(),
                 bad => format!(", {bad} bad"),
@@ -154,7 +174,7 @@ fn elapsed(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use kolea_model::Verdict;
+    use kolea_model::{Plan, PlannedGroup, PlannedTemplate, RunInfo, Verdict};
 
     use super::*;
 
@@ -205,6 +225,43 @@ mod tests {
             (70, phase("non-exclusive-test-bucket-0", Phase::Running)),
         ];
         insta::assert_snapshot!("board", board(events).lines(at(75)).join("\n"));
+    }
+
+    #[test]
+    fn what_waits_for_a_template_is_counted_until_it_is_there() {
+        let planned = |name: &str| PlannedGroup {
+            name: name.into(),
+            tests: vec![name.into()],
+            shared: false,
+        };
+        let plan = Plan {
+            groups: vec![planned("a"), planned("b")],
+            templates: vec![PlannedTemplate {
+                name: "template/default".into(),
+                groups: vec!["a".into(), "b".into()],
+            }],
+            lower_bound_seconds: None,
+        };
+        let run = RunInfo::default();
+        let mut events = vec![
+            (0, EventKind::RunStarted { run, plan }),
+            (0, group("template/default", false)),
+            (1, phase("template/default", Phase::Booting)),
+        ];
+        assert_eq!(
+            board(events.clone()).lines(at(3)),
+            [
+                "  template/default  booting                2 s          3 s in all",
+                "0/2 tests done, 1 running, 2 waiting for 1 template, 3 s"
+            ]
+        );
+        let failed = EventKind::TemplateFailed {
+            template: "template/default".into(),
+            reason: "no".into(),
+        };
+        events.push((4, failed));
+        let lines = board(events).lines(at(4));
+        assert_eq!(lines[1], "0/2 tests done, 1 running, 4 s");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod live;
 mod plain;
 mod style;
 mod summary;
+mod templates;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};

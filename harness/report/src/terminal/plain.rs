@@ -7,7 +7,7 @@ use kolea_model::{Event, EventKind, Plan, RunInfo, Verdict};
 
 use super::TerminalOptions;
 use super::style::Painter;
-use super::summary;
+use super::{summary, templates};
 use crate::record::{Fold, Limits, Record};
 use crate::{text, words};
 
@@ -100,6 +100,15 @@ impl Plain {
                 ..
             } => self.result(&mut out, test, verdict, *seconds),
             EventKind::GroupFinished { group, .. } => self.bucket(&mut out, group),
+            EventKind::TemplateReady { template, .. }
+            | EventKind::TemplateFailed { template, .. } => {
+                templates::line(&mut out, self.fold.so_far(), template, self.painter);
+            }
+            EventKind::TemplateVerified { same: false, .. } => {
+                if let Some(verified) = self.fold.so_far().verified.last() {
+                    templates::difference(&mut out, verified, self.painter);
+                }
+            }
             EventKind::Interrupted { signal } => {
                 let _infallible = writeln!(
                     out,
@@ -148,15 +157,22 @@ impl Plain {
         self.lines(out, test, &name, verdict, seconds);
     }
 
-    fn bucket(&mut self, out: &mut String, group: &str) {
-        if self
-            .fold
-            .so_far()
-            .group(group)
-            .is_some_and(|group| group.shared)
-        {
-            self.printed.insert(group.to_owned());
-            self.bucket_line(out, self.fold.so_far(), group);
+    /// The result of a bucket; of a group without tests only if its machine was at fault, without making a test of it.
+    fn bucket(&mut self, out: &mut String, name: &str) {
+        let record = self.fold.so_far();
+        let Some(group) = record.group(name) else {
+            return;
+        };
+        if group.shared {
+            self.printed.insert(name.to_owned());
+            self.bucket_line(out, record, name);
+        } else if group.is_auxiliary() && group.has_own_verdict() {
+            let _infallible = writeln!(
+                out,
+                "{}: {}",
+                text::one_line(name),
+                words::reason(&group.verdict)
+            );
         }
     }
 
@@ -204,9 +220,13 @@ impl Plain {
 
 fn header(out: &mut String, run: &RunInfo, plan: &Plan) {
     let tests: usize = plan.groups.iter().map(|group| group.tests.len()).sum();
+    let templates = match plan.templates.len() {
+        0 => String::new(),
+        number => format!(", {}", summary::count(number, "template")),
+    };
     let _infallible = writeln!(
         out,
-        "kolea {}: {}, {}, {} at a time ({} {} {})",
+        "kolea {}: {}, {}{templates}, {} at a time ({} {} {})",
         text::one_line(&run.version),
         summary::count(tests, "test"),
         summary::count(plan.groups.len(), "machine"),

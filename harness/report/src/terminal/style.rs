@@ -18,11 +18,20 @@ impl Painter {
             "WARN" | "warn" | "flaky" => AnsiColor::Yellow,
             _ => AnsiColor::Cyan,
         };
+        self.paint(word, color)
+    }
+
+    /// Any words, in the colour of what is bad.
+    pub fn bad(self, words: &str) -> String {
+        self.paint(words, AnsiColor::Red)
+    }
+
+    fn paint(self, words: &str, color: AnsiColor) -> String {
         if self.color {
             let style = Style::new().bold().fg_color(Some(color.into()));
-            format!("{style}{word}{style:#}")
+            format!("{style}{words}{style:#}")
         } else {
-            word.to_owned()
+            words.to_owned()
         }
     }
 }

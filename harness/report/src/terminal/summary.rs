@@ -6,6 +6,7 @@ use std::path::Path;
 use kolea_model::Verdict;
 
 use super::style::Painter;
+use super::templates;
 use crate::record::Record;
 use crate::{text, words};
 
@@ -41,6 +42,7 @@ pub fn print(out: &mut String, record: &Record, painter: Painter, dir: &Path) {
             counts.join(", ")
         }
     );
+    templates::summary(out, record, painter);
     for (name, verdict) in &verdicts {
         if verdict.is_bad() || matches!(verdict, Verdict::Flaky { .. } | Verdict::Warn { .. }) {
             // Padded before it is coloured: escape sequences have no width.

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kolea_model::{
-    Event, EventKind, ExitCode, Finding, FindingSource, Origin, Phase, Plan, PlannedGroup, RunInfo,
-    SkipReason, Verdict,
+    Event, EventKind, ExitCode, Finding, FindingSource, Origin, Phase, Plan, PlannedGroup,
+    PlannedTemplate, RunInfo, SkipReason, Verdict,
 };
 
 /// Builds a stream of events, one second apart unless told otherwise.
@@ -88,17 +88,49 @@ impl Stream {
     }
 
     pub fn machine(&mut self, group: &str, machine: &str) -> &mut Self {
+        self.machine_from(group, machine, Origin::default())
+    }
+
+    pub fn machine_from(&mut self, group: &str, machine: &str, origin: Origin) -> &mut Self {
         self.push(EventKind::MachineStarted {
             machine: machine.into(),
             owner: group.into(),
             dir: PathBuf::from(group).join(machine),
-            origin: Origin::default(),
+            origin,
         });
         self.phase(group, None, Phase::Booting).wait(18);
         self.push(EventKind::MachineReady {
             machine: machine.into(),
             boot_seconds: 19.0,
         })
+    }
+
+    /// The plan has this template for these groups.
+    pub fn template(&mut self, name: &str, groups: &[&str]) -> &mut Self {
+        let EventKind::RunStarted { plan, .. } = &mut self.events[0].kind else {
+            panic!("the first event is another");
+        };
+        plan.templates.push(PlannedTemplate {
+            name: name.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        });
+        self
+    }
+
+    /// A test runs in a clone: all of its group.
+    pub fn in_clone(&mut self, test: &str, machine: &str, verdict: &Verdict) -> &mut Self {
+        let origin = Origin::Clone {
+            template: "template/default".into(),
+            dir: "template/default/t1".into(),
+        };
+        self.push(EventKind::GroupStarted {
+            group: test.into(),
+            shared: false,
+        })
+        .machine_from(test, machine, origin)
+        .once(test, test, verdict, "")
+        .stop(machine, "stopped by kolea")
+        .group_end(test, Verdict::Pass)
     }
 
     pub fn stop(&mut self, machine: &str, exit: &str) -> &mut Self {

@@ -1,6 +1,6 @@
 //! The runs that every report is checked with.
 
-use kolea_model::{Event, EventKind, ExitCode, InfraCause, Phase, SkipReason, Verdict};
+use kolea_model::{Event, EventKind, ExitCode, InfraCause, Origin, Phase, SkipReason, Verdict};
 
 use super::{Stream, fail};
 
@@ -19,6 +19,8 @@ pub fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("skips", skips()),
         ("bucket", bucket()),
         ("bucket_machine_fault", bucket_machine_fault()),
+        ("clones", clones()),
+        ("template_fault", template_fault()),
         ("interrupted", interrupted()),
         ("crashed", crashed()),
         ("hostile", hostile()),
@@ -219,6 +221,105 @@ pub fn bucket_machine_fault() -> Vec<Event> {
         )
         .stop("m1", "stopped by kolea")
         .group_end(BUCKET, fail("console: kernel oops"))
+        .end(ExitCode::Fail)
+}
+
+/// One template is made and has two clones, one is left by an earlier run and not needed, one fails. Both clones are
+/// verified, and one of them does otherwise when it boots.
+pub fn clones() -> Vec<Event> {
+    let verified = |test: &str, booted: Verdict| EventKind::TemplateVerified {
+        test: test.into(),
+        in_clone: Verdict::Pass,
+        same: booted == Verdict::Pass,
+        booted,
+    };
+    let names = ["ext.core.a", "ext.core.b", "ext.core.tpm", "ext.core.boot"];
+    let groups: Vec<(&str, bool, &[&str])> = names
+        .iter()
+        .map(|name| (*name, false, std::slice::from_ref(name)))
+        .collect();
+    let mut stream = Stream::new(&groups);
+    stream
+        .template("template/default", &["ext.core.a", "ext.core.b"])
+        .template("template/ext.core.old", &[])
+        .template("template/ext.core.tpm", &["ext.core.tpm"])
+        .push(EventKind::TemplateReady {
+            template: "template/ext.core.old".into(),
+            cached: true,
+            save_seconds: 0.0,
+            disk_mib: 265,
+        })
+        .boot("template/default", false, "t1")
+        .phase("template/default", None, Phase::Stopping)
+        .stop("t1", "stopped by kolea")
+        .push(EventKind::TemplateReady {
+            template: "template/default".into(),
+            cached: false,
+            save_seconds: 0.012,
+            disk_mib: 264,
+        })
+        .group_end("template/default", Verdict::Pass)
+        .boot("template/ext.core.tpm", false, "t2")
+        .stop("t2", "stopped by kolea")
+        .push(EventKind::TemplateFailed {
+            template: "template/ext.core.tpm".into(),
+            reason: "cannot write the state: No space left on device".into(),
+        })
+        .group_end("template/ext.core.tpm", Verdict::Pass)
+        .in_clone("ext.core.a", "m1", &Verdict::Pass)
+        .in_clone("ext.core.b", "m2", &Verdict::Pass);
+    for (test, machine, why) in [
+        (
+            "ext.core.tpm",
+            "m3",
+            "its template failed: cannot write the state: No space left on device",
+        ),
+        ("ext.core.boot", "m4", "freshBoot"),
+    ] {
+        stream
+            .push(EventKind::GroupStarted {
+                group: test.into(),
+                shared: false,
+            })
+            .machine_from(
+                test,
+                machine,
+                Origin::Boot {
+                    why: Some(why.into()),
+                },
+            )
+            .once(test, test, &Verdict::Pass, "")
+            .group_end(test, Verdict::Pass);
+    }
+    stream
+        .boot("verify/ext.core.a", false, "v1")
+        .push(verified("ext.core.a", Verdict::Pass))
+        .group_end("verify/ext.core.a", Verdict::Pass)
+        .boot("verify/ext.core.b", false, "v2")
+        .push(verified("ext.core.b", fail("exit status 1: no route")))
+        .group_end("verify/ext.core.b", Verdict::Pass);
+    stream.push(EventKind::RunFinished {
+        exit: ExitCode::Pass,
+        seconds: 123.4,
+        lower_bound_seconds: Some(113.5),
+    });
+    stream.events.clone()
+}
+
+/// The machine that a template was to be made of showed a fault.
+pub fn template_fault() -> Vec<Event> {
+    Stream::new(&[("ext.core.a", false, &["ext.core.a"])])
+        .template("template/default", &["ext.core.a"])
+        .boot("template/default", false, "t1")
+        .finding("t1", "template/default", "kernel oops", "[  12.3] BUG: bad")
+        .push(EventKind::TemplateFailed {
+            template: "template/default".into(),
+            reason: "console: kernel oops".into(),
+        })
+        .group_end("template/default", fail("console: kernel oops"))
+        .boot("ext.core.a", false, "m1")
+        .once("ext.core.a", "ext.core.a", &Verdict::Pass, "a\n")
+        .group_end("ext.core.a", Verdict::Pass)
         .end(ExitCode::Fail)
 }
 

@@ -36,6 +36,7 @@ impl Fold {
                 started: Some(started),
                 verdict: verdict.clone(),
                 seconds,
+                own_seconds: 0.0,
                 output: String::new(),
                 artifacts: BTreeMap::new(),
                 retry: None,
