@@ -23,11 +23,9 @@ pub(super) fn line(out: &mut String, record: &Record, name: &str, painter: Paint
             text::duration(*seconds)
         ),
         TemplateState::Cached => "found in the cache".to_owned(),
-        TemplateState::Failed(reason) => format!(
-            "{}, its machines boot instead: {}",
-            painter.bad("failed"),
-            text::one_line(reason)
-        ),
+        TemplateState::Failed(reason) => {
+            format!("{}: {}", painter.bad("failed"), text::one_line(reason))
+        }
     };
     let name = text::one_line(words::template(&template.name));
     let _infallible = writeln!(out, "template {name}: {what}");
