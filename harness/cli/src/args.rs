@@ -1,8 +1,12 @@
 //! The command line. Names and defaults are kola's wherever kola has the flag.
 
+mod templates;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use templates::TemplateArgs;
 
 /// Boots an OS image, provisions it with Ignition, runs tests on it in parallel, and reports in JUnit.
 #[derive(Debug, Parser)]
@@ -109,6 +113,15 @@ pub struct RunArgs {
     /// Exit with 77 if only tests that may fail have failed
     #[arg(long)]
     pub on_warn_failure_exit_77: bool,
+    /// Machines, and what they start from.
+    #[command(flatten)]
+    pub templates: TemplateArgs,
+    /// Write a trace of every machine here, for https://ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// What tests took in earlier runs; read if it exists, and written at the end [default: in the cache directory]
+    #[arg(long, value_name = "FILE")]
+    pub durations: Option<PathBuf>,
     /// Show what would run, on how many machines and in which order, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -133,6 +146,9 @@ pub struct ListArgs {
 pub struct ReportArgs {
     /// The output directory of the run
     pub dir: PathBuf,
+    /// Write a trace of every machine here, for https://ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
 }
 
 /// `--qemu-firmware`.

@@ -14,6 +14,10 @@ pub fn main(args: &ReportArgs) -> Outcome {
         eprintln!("kolea: warning: {problem}");
     }
     let written = kolea_report::write_all(&args.dir, &record).map_err(anyhow::Error::from)?;
+    if let Some(profile) = &args.profile {
+        kolea_report::write_trace(&args.dir.join(EVENTS_FILE), profile)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
     for (test, verdict) in record.verdicts().filter(|(_, verdict)| verdict.is_bad()) {
         println!("{test}: {verdict}");
     }

@@ -1,23 +1,25 @@
 //! `kolea run`: everything that can be wrong is found before a machine boots; then the engine runs, events flow to the sink,
 //! and the reports are made of what the sink recorded.
 
+mod plan;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use kolea_engine::{Buckets, Case, Control, EventSender, Expected, RunOptions};
+use kolea_engine::{Case, Control, EventSender, Expected, RunOptions};
 use kolea_machine::Platform;
 use kolea_machine::profile::Profile;
 use kolea_model::{ExitCode, Firmware, RunInfo, SkipReason};
-use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
+use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
 use kolea_report::{Record, Terminal, TerminalOptions};
 use kolea_suite::{Selected, Selection};
 
 use super::{Failure, Outcome};
 use crate::args::{AccelArg, FirmwareArg, Jobs, RunArgs};
-use crate::durations::Durations;
+use crate::durations::{Durations, Stream, Times};
 use crate::output_dir::OutputDir;
-use crate::sink::Sink;
+use crate::sink::{EVENTS_FILE, Sink};
 use crate::tests::LoadedSuite;
 use crate::{paths, properties, signals};
 
@@ -64,39 +66,15 @@ pub fn main(args: &RunArgs) -> Outcome {
         )));
     }
 
-    let mut durations = Durations::load(&paths::cache_dir());
-    let options = RunOptions {
-        jobs: match args.jobs {
-            Jobs::Auto => kolea_engine::host_cpus(),
-            Jobs::Count(count) => count,
-        },
-        rerun: args.rerun,
-        infra_retries: args.infra_retries,
-        timeout_factor: args.timeout_factor,
-        extend_timeouts_percent: args.extend_timeout_percentage,
-        memory_budget_mib: None,
-        output_dir: PathBuf::new(),
-        profile: profile.clone(),
-        info: RunInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: std::env::args().collect(),
-            distro: args.suite.distro.clone(),
-            ..RunInfo::default()
-        },
-        expected: Expected {
-            tests: durations.seconds().clone(),
-            ..Expected::default()
-        },
-        templates: false,
-        keep_templates: false,
-        verify_templates_percent: 0,
-        buckets: Buckets::Always,
-        warn_exit_77: args.on_warn_failure_exit_77,
-        console_rules: !args.skip_console_warnings,
-    };
+    let path = args.durations.clone();
+    let durations =
+        Durations::new(path.unwrap_or_else(|| paths::cache_dir().join("durations.json")));
     let cases = cases(&selected);
     if args.dry_run {
-        print_plan(&cases, &selected, &options);
+        let expected = image.map_or_else(Expected::default, |image| {
+            durations.expected(&Stream::new(&args.suite.distro, &arch, None, &image))
+        });
+        plan::print(&cases, &selected, &options(args, profile, expected));
         return Ok(ExitCode::Pass);
     }
 
@@ -106,8 +84,8 @@ pub fn main(args: &RunArgs) -> Outcome {
         ))
     })?;
     let qemu = QemuOptions {
-        image,
-        arch,
+        image: image.clone(),
+        arch: arch.clone(),
         accel: match args.accel {
             AccelArg::Auto => Accel::Auto,
             AccelArg::Kvm => Accel::Kvm,
@@ -118,16 +96,21 @@ pub fn main(args: &RunArgs) -> Outcome {
             FirmwareArg::Uefi => Firmware::Uefi,
         }),
         memory_mib: args.qemu_memory,
-        profile,
+        profile: profile.clone(),
         cache_dir: paths::cache_dir(),
         work_dir: None,
-        template_cache: None,
+        template_cache: args.templates.keeps().then(|| TemplateCache {
+            dir: paths::cache_dir().join("templates"),
+            limit_mib: args.templates.template_cache_size,
+        }),
     };
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
         .block_on(QemuPlatform::new(qemu))
         .map_err(Failure::usage)?;
+    let accelerator = platform.facts().properties.get("accelerator").cloned();
+    let stream = Stream::new(&args.suite.distro, &arch, accelerator.as_deref(), &image);
 
     let output_path = match &args.output_dir {
         Some(path) => path.clone(),
@@ -136,7 +119,7 @@ pub fn main(args: &RunArgs) -> Outcome {
     let output = OutputDir::prepare(&output_path).map_err(Failure::usage)?;
     let options = RunOptions {
         output_dir: output.path.clone(),
-        ..options
+        ..options(args, profile, durations.expected(&stream))
     };
     let skipped = selected
         .skipped
@@ -145,11 +128,8 @@ pub fn main(args: &RunArgs) -> Outcome {
         .collect();
     let (exit, record) = runtime.block_on(run(Arc::new(platform), cases, skipped, options))?;
 
-    for test in record.tests.iter().filter(|test| !test.attempts.is_empty()) {
-        durations.note(&test.name, test.seconds);
-    }
-    durations.save();
-    let reported = write_reports(&output.path, &record, args.tapfile.as_deref());
+    note_durations(&durations, &stream, &record, args.durations.is_some());
+    let reported = write_reports(&output.path, &record, args);
     // What still hangs about (a name look-up, say) must not delay the end.
     runtime.shutdown_background();
     reported?;
@@ -212,26 +192,43 @@ fn cases(selected: &Selected) -> Vec<Case> {
         .collect()
 }
 
-fn print_plan(cases: &[Case], selected: &Selected, options: &RunOptions) {
-    let plan = kolea_engine::plan(cases, options);
-    println!(
-        "{} tests on {} machines, {} at once, started in this order:",
-        cases.len(),
-        plan.groups.len(),
-        options.jobs
-    );
-    for group in &plan.groups {
-        println!("{}", group.name);
-        if group.shared {
-            for test in &group.tests {
-                println!("    {test}");
-            }
-        }
+fn options(args: &RunArgs, profile: Profile, expected: Expected) -> RunOptions {
+    RunOptions {
+        jobs: match args.jobs {
+            Jobs::Auto => kolea_engine::host_cpus(),
+            Jobs::Count(count) => count,
+        },
+        rerun: args.rerun,
+        infra_retries: args.infra_retries,
+        timeout_factor: args.timeout_factor,
+        extend_timeouts_percent: args.extend_timeout_percentage,
+        memory_budget_mib: None,
+        output_dir: PathBuf::new(),
+        profile,
+        info: RunInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().collect(),
+            distro: args.suite.distro.clone(),
+            ..RunInfo::default()
+        },
+        expected,
+        templates: !args.templates.no_templates,
+        keep_templates: args.templates.keeps(),
+        verify_templates_percent: args.templates.verify_templates,
+        buckets: args.templates.buckets(),
+        warn_exit_77: args.on_warn_failure_exit_77,
+        console_rules: !args.skip_console_warnings,
     }
-    if !selected.skipped.is_empty() {
-        println!("skipped:");
-        for (test, reason) in &selected.skipped {
-            println!("{}: {reason}", test.name);
+}
+
+/// Losing durations costs order, nothing else; but a file that was asked for is missed.
+fn note_durations(durations: &Durations, stream: &Stream, record: &Record, asked: bool) {
+    if let Err(error) = durations.note(stream, &Times::of(record)) {
+        let path = durations.path().display();
+        if asked {
+            eprintln!("kolea: warning: cannot write durations to {path}: {error}");
+        } else {
+            tracing::debug!("cannot write durations to {path}: {error}");
         }
     }
 }
@@ -257,14 +254,18 @@ async fn run(
     Ok((exit, record))
 }
 
-fn write_reports(dir: &Path, record: &Record, tapfile: Option<&Path>) -> anyhow::Result<()> {
+fn write_reports(dir: &Path, record: &Record, args: &RunArgs) -> anyhow::Result<()> {
     // The error says all of it: what, where, why, and what to do.
     let written = kolea_report::write_all(dir, record).map_err(|error| anyhow!("{error}"))?;
     properties::write(dir, record)
         .with_context(|| format!("cannot write properties.json to {}", dir.display()))?;
-    if let Some(tapfile) = tapfile {
+    if let Some(tapfile) = &args.tapfile {
         std::fs::copy(&written.tap, tapfile)
             .with_context(|| format!("cannot write the TAP report to {}", tapfile.display()))?;
+    }
+    if let Some(profile) = &args.profile {
+        kolea_report::write_trace(&dir.join(EVENTS_FILE), profile)
+            .map_err(|error| anyhow!("{error}"))?;
     }
     println!("junit:  {}", written.junit.display());
     println!("report: {}", written.json.display());
