@@ -1,6 +1,10 @@
 //! A row of a trace: slices of time that are disjoint or within each other, as viewers want them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// Pieces of a slice that was cut are left out below this, in microseconds: events that belong together are not
+/// sent at the same instant.
+const SLIVER: i64 = 1000;
 
 /// What a slice is of; the order is that of nesting, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +53,7 @@ impl Row {
                 name,
                 begin,
                 end: begin,
-                args: Value::Null,
+                args: json!({}),
             },
             parts: Vec::new(),
         }
@@ -100,11 +104,13 @@ impl Row {
             if slice.begin < slice.end {
                 cuts.dedup();
             }
-            placed.extend(cuts.windows(2).map(|ends| Slice {
+            let whole = cuts.len() == 2;
+            let pieces = cuts.windows(2).map(|ends| Slice {
                 begin: ends[0],
                 end: ends[1],
                 ..slice.clone()
-            }));
+            });
+            placed.extend(pieces.filter(|piece| whole || piece.end - piece.begin >= SLIVER));
         }
         placed.sort_by_key(|slice| (slice.begin, -slice.end, slice.kind));
         placed

@@ -119,6 +119,9 @@ impl Rows {
             }
             EventKind::PhaseChanged { group, phase, .. } => {
                 let group = self.groups.entry(group.clone()).or_default();
+                if group.phase.is_some_and(|(own, _)| own == *phase) {
+                    return;
+                }
                 let over = group.phase.replace((*phase, now));
                 match group.row {
                     Some(row) if !group.stopped => self.machines[row].add_phase(over, now),

@@ -152,6 +152,7 @@ fn a_clone_has_a_row_with_its_phases_and_steps() {
     };
     let events = [
         event(0, group("a")),
+        event(0, phase("a", Phase::Preparing)),
         event(0, test("ext.a", "a")),
         event(10, machine(id, "a", clone)),
         event(10, phase("a", Phase::Booting)),
