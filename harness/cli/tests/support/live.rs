@@ -13,14 +13,28 @@ const PATIENCE: Duration = Duration::from_secs(2400);
 pub struct LiveRun {
     child: Child,
     root: tempfile::TempDir,
+    started: Instant,
 }
 
 impl LiveRun {
     /// Starts `kolea run` on the fixture with this tree and these arguments.
     pub fn start(tree: &Path, arguments: &[&str]) -> LiveRun {
+        LiveRun::start_with(tree, arguments, |_| {})
+    }
+
+    /// Starts it with the cache of other runs.
+    pub fn start_with_cache(tree: &Path, cache: &Path, arguments: &[&str]) -> LiveRun {
+        LiveRun::start_with(tree, arguments, |command| {
+            command.env("XDG_CACHE_HOME", cache);
+        })
+    }
+
+    fn start_with(tree: &Path, arguments: &[&str], configure: impl Fn(&mut Command)) -> LiveRun {
         let root = tempfile::tempdir_in("/var/tmp").unwrap();
         let mut command = super::kolea();
         Self::configure(&mut command, root.path());
+        configure(&mut command);
+        let started = Instant::now();
         let child = command
             .arg("run")
             .arg("--qemu-image")
@@ -35,7 +49,11 @@ impl LiveRun {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        LiveRun { child, root }
+        LiveRun {
+            child,
+            root,
+            started,
+        }
     }
 
     /// Gives a command this run's temporary directory, and a cache of its own: what earlier runs took must not decide what
@@ -58,6 +76,56 @@ impl LiveRun {
 
     pub fn pid(&self) -> String {
         self.child.id().to_string()
+    }
+
+    /// Since it was started.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits for the end, which has to be a pass.
+    pub fn passes(&mut self) {
+        assert_eq!(self.wait().code(), Some(0), "{}", self.said());
+        self.assert_nothing_left();
+    }
+
+    /// What a test printed in its last attempt.
+    pub fn output_of(&self, test: &str) -> String {
+        let mut events = self.events();
+        events.retain(|event| event["event"] == "attempt-finished" && event["test"] == test);
+        let last = events
+            .pop()
+            .unwrap_or_else(|| panic!("no attempt at {test}"));
+        last["output"].as_str().unwrap().to_owned()
+    }
+
+    /// The value of the line `<key>=<value>` that a test printed.
+    pub fn value_of(&self, test: &str, key: &str) -> String {
+        let output = self.output_of(test);
+        let line = output
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{test} did not print {key}: {output}"))
+            .to_owned()
+    }
+
+    /// Where the machine of a group came from, as `machine-started` says it; the last one's if there were several.
+    pub fn origin_of(&self, group: &str) -> Value {
+        let mut events = self.events();
+        events.retain(|event| event["event"] == "machine-started" && event["owner"] == group);
+        let last = events
+            .pop()
+            .unwrap_or_else(|| panic!("no machine for {group}: {}", self.said()));
+        last["origin"].clone()
+    }
+
+    /// The templates that were made (false) or found in the cache (true).
+    pub fn templates(&self) -> Vec<bool> {
+        let events = self.events();
+        let ready = events
+            .iter()
+            .filter(|event| event["event"] == "template-ready");
+        ready.map(|event| event["cached"] == true).collect()
     }
 
     /// What has happened so far.
