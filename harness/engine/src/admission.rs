@@ -1,4 +1,4 @@
-//! Who may start next: a slot has to be free, and the machine's memory.
+//! Who may start next: a slot has to be free, and the machine's memory; of those for whom both are, the most urgent.
 
 use std::collections::VecDeque;
 
@@ -10,10 +10,11 @@ const OVERTAKES_PER_SLOT: usize = 2;
 struct Waiting<T> {
     item: T,
     cost: u64,
+    priority: f64,
     overtaken: usize,
 }
 
-/// A queue in plan order, and what is in use.
+/// A queue, the most urgent first, and what is in use.
 #[derive(Debug)]
 pub struct Admission<T> {
     slots: usize,
@@ -21,6 +22,8 @@ pub struct Admission<T> {
     used_slots: usize,
     used_memory: u64,
     queue: VecDeque<Waiting<T>>,
+    /// Those that run, have given their memory back and wait for another amount: number and cost.
+    exchanging: VecDeque<(u64, u64)>,
 }
 
 impl<T> Admission<T> {
@@ -32,25 +35,56 @@ impl<T> Admission<T> {
             used_slots: 0,
             used_memory: 0,
             queue: VecDeque::new(),
+            exchanging: VecDeque::new(),
         }
     }
 
-    /// Puts an item in the queue, or gives it back if its cost (MiB) can never be met.
-    pub fn push(&mut self, item: T, cost: u64) -> Result<(), T> {
+    /// Puts an item in the queue, behind those that are at least as urgent, or gives it back if its cost (MiB) can never be
+    /// met.
+    pub fn push(&mut self, item: T, cost: u64, priority: f64) -> Result<(), T> {
         if cost > self.budget {
             return Err(item);
         }
-        self.queue.push_back(Waiting {
+        let place = self
+            .queue
+            .partition_point(|waiting| waiting.priority >= priority);
+        let waiting = Waiting {
             item,
             cost,
+            priority,
             overtaken: 0,
-        });
+        };
+        self.queue.insert(place, waiting);
         Ok(())
+    }
+
+    /// One that runs gives back its memory, and waits for another amount, within the budget. It comes before all that wait to
+    /// start: it has a slot already.
+    pub fn exchange(&mut self, number: u64, old: u64, new: u64) {
+        self.used_memory -= old;
+        self.exchanging.push_back((number, new));
+    }
+
+    /// One of those that wait for another amount has it now: its number and the amount.
+    pub fn exchanged(&mut self) -> Option<(u64, u64)> {
+        let (_, cost) = self.exchanging.front()?;
+        if *cost > self.budget - self.used_memory {
+            return None;
+        }
+        self.used_memory += cost;
+        self.exchanging.pop_front()
+    }
+
+    /// One that waits for another amount needs none any more. Whether it still waited.
+    pub fn withdraw(&mut self, number: u64) -> bool {
+        let before = self.exchanging.len();
+        self.exchanging.retain(|(waiting, _)| *waiting != number);
+        self.exchanging.len() < before
     }
 
     /// Takes the next item that may start now, with its cost, which has to be given back with [`Admission::release`].
     pub fn take(&mut self) -> Option<(T, u64)> {
-        if self.used_slots >= self.slots {
+        if self.used_slots >= self.slots || !self.exchanging.is_empty() {
             return None;
         }
         let free = self.budget - self.used_memory;
@@ -100,18 +134,18 @@ mod tests {
     #[test]
     fn what_can_never_fit_is_given_back_at_once() {
         let mut admission = Admission::new(2, 1000);
-        assert_eq!(admission.push("huge", 1001), Err("huge"));
-        assert_eq!(admission.push("all", 1000), Ok(()));
+        assert_eq!(admission.push("huge", 1001, 0.0), Err("huge"));
+        assert_eq!(admission.push("all", 1000, 0.0), Ok(()));
         assert_eq!(admission.take(), Some(("all", 1000)));
     }
 
     #[test]
     fn a_big_one_is_overtaken_but_not_for_ever() {
         let mut admission = Admission::new(2, 100);
-        admission.push("running", 60).unwrap();
-        admission.push("big", 100).unwrap();
+        admission.push("running", 60, 0.0).unwrap();
+        admission.push("big", 100, 0.0).unwrap();
         for _ in 0..10 {
-            admission.push("small", 10).unwrap();
+            admission.push("small", 10, 0.0).unwrap();
         }
         assert_eq!(admission.take().map(|taken| taken.0), Some("running"));
         let mut overtook = 0;
@@ -125,24 +159,57 @@ mod tests {
         assert_eq!(admission.take().map(|taken| taken.0), Some("big"));
     }
 
+    #[test]
+    fn the_most_urgent_is_first_and_equals_keep_their_order() {
+        let mut admission = Admission::new(9, 9);
+        for (item, priority) in [("a", 1.0), ("b", 5.0), ("c", 1.0), ("d", 5.0), ("e", 3.0)] {
+            admission.push(item, 1, priority).unwrap();
+        }
+        let order: Vec<_> = std::iter::from_fn(|| admission.take())
+            .map(|(item, _)| item)
+            .collect();
+        assert_eq!(order, ["b", "d", "e", "a", "c"]);
+    }
+
+    #[test]
+    fn who_exchanges_its_memory_comes_before_all_that_wait() {
+        let mut admission = Admission::new(4, 100);
+        for item in 1..4 {
+            admission.push(item, 40, 0.0).unwrap();
+        }
+        assert!(admission.take().is_some() && admission.take().is_some());
+        admission.exchange(1, 40, 90);
+        assert_eq!((admission.take(), admission.exchanged()), (None, None));
+        admission.release(40);
+        assert_eq!(admission.exchanged(), Some((1, 90)));
+        assert_eq!(admission.take(), None);
+        admission.exchange(1, 90, 100);
+        assert!(admission.withdraw(1) && !admission.withdraw(1));
+        assert_eq!(admission.take(), Some((3, 40)));
+    }
+
     proptest! {
         #[test]
         fn the_budget_holds_and_everybody_gets_a_turn(
             slots in 1usize..6,
-            costs in proptest::collection::vec(1u64..120, 1..40),
-            order in proptest::collection::vec(0usize..100, 200),
+            costs in proptest::collection::vec((1u64..120, 0u8..4), 1..40),
+            order in proptest::collection::vec((0usize..100, proptest::option::weighted(0.2, 1u64..100)), 200),
         ) {
             let mut admission = Admission::new(slots, 100);
             let mut rejected = 0;
-            for (index, cost) in costs.iter().enumerate() {
-                if admission.push(index, *cost).is_err() {
+            for (index, (cost, priority)) in costs.iter().enumerate() {
+                if admission.push(index, *cost, f64::from(*priority)).is_err() {
                     prop_assert!(*cost > 100);
                     rejected += 1;
                 }
             }
             let mut running: Vec<u64> = Vec::new();
             let mut started = 0;
-            for pick in order {
+            for (pick, exchange) in order {
+                while let Some((_, cost)) = admission.exchanged() {
+                    running.push(cost);
+                    prop_assert!(running.iter().sum::<u64>() <= 100);
+                }
                 while let Some((_, cost)) = admission.take() {
                     running.push(cost);
                     started += 1;
@@ -152,9 +219,13 @@ mod tests {
                 if running.is_empty() {
                     break;
                 }
-                admission.release(running.swap_remove(pick % running.len()));
+                let cost = running.swap_remove(pick % running.len());
+                match exchange {
+                    Some(other) => admission.exchange(pick as u64, cost, other),
+                    None => admission.release(cost),
+                }
             }
-            prop_assert!(admission.is_empty());
+            prop_assert!(admission.is_empty() && admission.exchanging.is_empty());
             prop_assert_eq!(started + rejected, costs.len());
         }
     }

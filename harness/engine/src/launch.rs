@@ -1,60 +1,144 @@
 //! Brings a machine from its order to where tests can run on it.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kolea_machine::agent::{Onto, TestUnit, end_marker, install};
-use kolea_machine::{LaunchRequest, Provision};
-use kolea_model::{EventKind, ExternalTest, Origin, Phase, TestSource, Verdict};
+use kolea_machine::{CloneRequest, LaunchRequest, Provision};
+use kolea_model::{EventKind, ExternalTest, MachineSpec, Origin, Phase, TestSource, Verdict};
+use tokio::time::Instant;
 
 use crate::group::{Group, Member};
 use crate::guard::{Guard, Limit, Stop};
 use crate::outcome::{Outcome, verdict_of_error};
+use crate::plan::merged_configs;
 use crate::run::Run;
+use crate::seat::Busy;
 use crate::session::Session;
+use crate::template::Frozen;
+use crate::trace::Traced;
 use crate::watch::{WatchOrder, WatchedTest, Watcher};
 
-/// Orders a machine of a group for these tests, and begins to watch it.
-pub(crate) async fn launch<'a>(
-    run: &'a Run,
-    group: &'a Group,
-    members: &[Member],
-    limit: &Limit,
-) -> Result<Session<'a>, Outcome> {
-    run.phase(&group.name, None, Phase::Preparing);
-    let mut provision = Provision::default();
-    let mut texts = BTreeSet::new();
-    let mut watched = Vec::new();
-    for member in members {
-        let test = run.test(member);
-        // One file may serve several tests by links; merging it with itself would be no use.
-        if let Some(config) = &test.config
-            && texts.insert(config.text.clone())
-        {
-            provision.configs.push(config.clone());
-        }
-        if let Some(unit) = &member.unit {
-            provision.units.push(unit.unit());
-            watched.push(WatchedTest {
-                test: test.name.clone(),
-                unit: unit.name().to_owned(),
-                identifier: unit.identifier().to_owned(),
-                end_marker: end_marker(unit),
-            });
+/// How long a machine may take from its order to the first test (kola's limit for SSH after a boot).
+const BOOT_LIMIT: Duration = Duration::from_secs(600);
+/// How long a clone may take to answer. It only has to wake.
+const CLONE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a machine's state comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// It boots.
+    Boot {
+        /// Why it is no clone, if it could have been expected to be one.
+        why: Option<String>,
+    },
+    /// It is restored.
+    Clone(Arc<Frozen>),
+}
+
+/// An order for a machine.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// The group's name.
+    pub owner: &'a str,
+    /// Where the machine's directory goes.
+    pub dir: &'a Path,
+    pub spec: &'a MachineSpec,
+    pub start: &'a Start,
+    /// What its boot is to bring about; nothing to a clone.
+    pub provision: Provision,
+    /// The tests that will run on it.
+    pub watched: Vec<WatchedTest>,
+    /// Whether base checks and rules are left out.
+    pub skip_checks: bool,
+    pub freezable: bool,
+    /// Whether it is no single test's yet, so that an interrupted run does without it.
+    pub stop_on_drain: bool,
+}
+
+impl<'a> Launch<'a> {
+    /// A machine of a group for these tests.
+    pub fn for_members(
+        run: &Run,
+        group: &'a Group,
+        members: &[Member],
+        start: &'a Start,
+    ) -> Launch<'a> {
+        let tests = || members.iter().map(|member| run.test(member));
+        let units = || {
+            members
+                .iter()
+                .filter_map(|member| Some((member, member.unit.as_ref()?)))
+        };
+        Launch {
+            owner: &group.name,
+            dir: &group.dir,
+            spec: &group.spec,
+            start,
+            provision: Provision {
+                configs: merged_configs(tests()),
+                units: units().map(|(_, unit)| unit.unit()).collect(),
+            },
+            watched: units()
+                .map(|(member, unit)| WatchedTest {
+                    test: run.test(member).name.clone(),
+                    unit: unit.name().to_owned(),
+                    identifier: unit.identifier().to_owned(),
+                    end_marker: end_marker(unit),
+                })
+                .collect(),
+            skip_checks: tests().all(|test| test.needs.skip_base_checks),
+            freezable: false,
+            stop_on_drain: group.shared,
         }
     }
-    let request = LaunchRequest {
-        owner: group.name.clone(),
-        dir: group.dir.clone(),
-        spec: group.spec.clone(),
-        provision,
-        freezable: false,
+}
+
+/// By when a machine has to be where tests can run on it.
+pub(crate) fn setup_limit(run: &Run, start: &Start) -> Limit {
+    let (limit, what) = match start {
+        Start::Boot { .. } => (BOOT_LIMIT, "the boot limit"),
+        Start::Clone(_) => (CLONE_LIMIT, "the limit for a clone"),
     };
+    run.limit(Instant::now(), limit, what)
+}
+
+/// Orders a machine, and begins to watch it. `busy`: the processors that it may keep busy until it is ready.
+pub(crate) async fn launch<'a>(
+    run: &'a Run,
+    order: Launch<'a>,
+    busy: Busy,
+    limit: &Limit,
+) -> Result<Session<'a>, Outcome> {
+    run.phase(order.owner, None, Phase::Preparing);
     let guard = Guard {
-        stop_on_drain: group.shared,
+        stop_on_drain: order.stop_on_drain,
         ..Guard::new(&run.control, limit)
     };
-    let machine = match guard.race(run.platform.launch(request)).await {
+    let started = async {
+        match order.start {
+            Start::Boot { .. } => {
+                let request = LaunchRequest {
+                    owner: order.owner.to_owned(),
+                    dir: order.dir.to_path_buf(),
+                    spec: order.spec.clone(),
+                    provision: order.provision,
+                    freezable: order.freezable,
+                };
+                run.platform.launch(request).await
+            }
+            Start::Clone(frozen) => {
+                let request = CloneRequest {
+                    owner: order.owner.to_owned(),
+                    dir: order.dir.to_path_buf(),
+                    template: Arc::clone(&frozen.template),
+                };
+                run.platform.launch_clone(request).await
+            }
+        }
+    };
+    let machine = match guard.race(started).await {
         Ok(Ok(machine)) => machine,
         Ok(Err(error)) => {
             return Err(Outcome::broken(verdict_of_error(&error, Phase::Preparing)));
@@ -75,31 +159,37 @@ pub(crate) async fn launch<'a>(
         }
         Err(_) => return Err(Outcome::broken(run.not_started())),
     };
+    let (origin, template) = match order.start {
+        Start::Boot { why } => (Origin::Boot { why: why.clone() }, None),
+        Start::Clone(frozen) => (
+            Origin::Clone {
+                template: frozen.name.clone(),
+                dir: run.relative(frozen.template.dir()),
+            },
+            Some(Arc::clone(frozen)),
+        ),
+    };
     run.events.send(EventKind::MachineStarted {
         machine: machine.id().to_owned(),
-        owner: group.name.clone(),
+        owner: order.owner.to_owned(),
         dir: run.relative(machine.dir()),
-        origin: Origin::default(),
+        origin,
     });
-    let skip_checks = members
-        .iter()
-        .all(|member| run.test(member).needs.skip_base_checks);
-    let order = WatchOrder {
+    let watch = WatchOrder {
         machine: machine.id().to_owned(),
-        owner: group.name.clone(),
+        owner: order.owner.to_owned(),
         dir: machine.dir().to_path_buf(),
-        tests: watched,
-        rules: !skip_checks,
+        tests: order.watched,
+        rules: !order.skip_checks,
         findings_count: run.options.console_rules,
     };
-    let watcher = Watcher::start(order, machine.take_lines(), run.events.clone());
-    Ok(Session::new(
-        run,
-        &group.name,
-        machine,
-        watcher,
-        skip_checks,
-    ))
+    let watcher = Watcher::start(watch, machine.take_lines(), run.events.clone());
+    let machine = Traced::new(machine, order.owner, run.events.clone());
+    machine.flush();
+    let mut session = Session::new(run, order.owner, machine, watcher, order.skip_checks);
+    session.busy = Some(busy);
+    session.template = template;
+    Ok(session)
 }
 
 /// Brings a machine to where the tests can run on it.
@@ -122,8 +212,12 @@ pub(crate) async fn set_up(
     }
     session.enter(Phase::Installing, None);
     let machine = Arc::clone(&session.machine);
+    let onto = match &session.template {
+        Some(_) => Onto::Clone,
+        None => Onto::Provisioned,
+    };
     match session
-        .race(limit, true, install(&*machine, &tests, Onto::Provisioned))
+        .race(limit, true, install(&*machine, &tests, onto))
         .await
     {
         Ok(Ok(())) => Ok(()),

@@ -28,6 +28,8 @@ pub(crate) struct AttemptEnd {
     pub artifacts: BTreeMap<String, PathBuf>,
     /// How long it took in seconds; until now if none.
     pub seconds: Option<f64>,
+    /// How much of that was the test itself, on a machine that was ready; all of it if none.
+    pub own_seconds: Option<f64>,
 }
 
 impl From<Verdict> for AttemptEnd {
@@ -37,6 +39,7 @@ impl From<Verdict> for AttemptEnd {
             output: String::new(),
             artifacts: BTreeMap::new(),
             seconds: None,
+            own_seconds: None,
         }
     }
 }
@@ -115,7 +118,7 @@ impl Ledger {
             attempt: account.attempts,
             verdict: end.verdict,
             seconds,
-            own_seconds: seconds,
+            own_seconds: end.own_seconds.unwrap_or(seconds),
             output: end.output,
             artifacts: end.artifacts,
             retry,

@@ -104,6 +104,27 @@ pub(crate) fn with_findings(verdict: Verdict, findings: &[Finding]) -> Verdict {
     }
 }
 
+/// The verdict of a test whose machine is a clone of a template during whose boot something was found.
+pub(crate) fn with_template(verdict: Verdict, template: &str, findings: &[Finding]) -> Verdict {
+    match (&verdict, findings_reason(findings)) {
+        (Verdict::Pass | Verdict::Skip { .. }, Some(reason)) => fail(format!(
+            "seen while {template} booted, which the machine is a clone of: {reason}"
+        )),
+        _ => verdict,
+    }
+}
+
+/// The verdict of tests whose machine, were it a clone or not, can't get to where they could start.
+pub(crate) fn of_their_machine(verdict: &Verdict) -> Verdict {
+    match verdict {
+        Verdict::Timeout { phase, reason } => Verdict::Timeout {
+            phase: *phase,
+            reason: format!("the machine they start from: {reason}"),
+        },
+        other => fail(format!("the machine they start from: {}", other.reason())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,29 +1,38 @@
-//! Runs a plan: starts groups as slots and memory allow, and sees that every test gets its last word.
+//! A run, from its plan to its exit code.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::Utc;
 use kolea_machine::agent::TestUnit;
-use kolea_machine::{Platform, PlatformFacts};
+use kolea_machine::{Platform, PlatformFacts, Template, TemplateOrder};
 use kolea_model::{
-    EventKind, ExitCode, InfraCause, Phase, RunInfo, SkipReason, TestCase, TestSource, Verdict,
+    EventKind, ExitCode, InfraCause, MachineSpec, Phase, RunInfo, SkipReason, TestCase, TestSource,
+    VERIFY_PREFIX, Verdict,
 };
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::admission::Admission;
-use crate::group::{Group, Member, run_group};
+use crate::group::{Group, Member};
 use crate::guard::Limit;
-use crate::host::host_memory;
+use crate::host::{host_cpus, host_memory};
+use crate::launch::Start;
 use crate::ledger::Ledger;
 use crate::outcome::infra;
-use crate::plan::{PlannedMachine, describe, machines, unit_numbers};
+use crate::plan::forecast::{Job, lower_bound};
+use crate::plan::{Layout, PlannedMachine, Planner, Seed, unit_numbers};
+use crate::schedule::{Stage, Work};
+use crate::seat::{Busy, Processors};
+use crate::template::{Frozen, TemplateJob};
+use crate::verify::sample;
 use crate::{Case, Control, EventSender, RunOptions};
 
 /// How long the platform's own clean-up may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(60);
+/// How long looking for templates of earlier runs may take.
+const FIND_LIMIT: Duration = Duration::from_secs(30);
 
 /// What every part of a run needs.
 #[derive(Debug)]
@@ -36,7 +45,22 @@ pub(crate) struct Run {
     pub ledger: Ledger,
     factor: f64,
     /// Memory for all machines together, in MiB.
-    budget: u64,
+    pub budget: u64,
+    processors: Processors,
+    /// The order of the template that each test could start from on a machine of its own.
+    seeds: Vec<Seed>,
+    notes: Mutex<Notes>,
+}
+
+/// What is remembered while a run goes on.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The templates that are there, by the indices of their orders.
+    templates: BTreeMap<usize, Arc<Frozen>>,
+    /// What came of tests in clones.
+    in_clones: BTreeMap<usize, Verdict>,
+    /// What has run, in the order in which it ended.
+    jobs: Vec<Job>,
 }
 
 impl Run {
@@ -108,47 +132,127 @@ impl Run {
         }
     }
 
-    fn group(&self, planned: &PlannedMachine, numbers: &HashMap<usize, usize>) -> Group {
-        let members = planned.members.iter().map(|index| {
-            let test = &self.cases[*index].test;
-            Member {
-                index: *index,
-                unit: match test.source {
-                    TestSource::External(_) => {
-                        Some(TestUnit::new(test, numbers.get(index).copied()))
-                    }
-                    TestSource::Native => None,
-                },
-                spoiled: 0,
-                first: None,
-            }
-        });
-        Group {
-            members: members.collect(),
-            spec: self.platform.resolve(&self.needs_of(planned.members[0])),
-            dir: self.options.output_dir.join(&planned.name),
-            name: planned.name.clone(),
-            shared: planned.shared,
+    /// Waits for the processors that a machine keeps busy until it is ready. `None` if the run was interrupted before.
+    pub async fn processors(&self, spec: &MachineSpec) -> Option<Busy> {
+        let count = self.platform.boot_cpus(spec);
+        self.processors.take(count, &self.control).await
+    }
+
+    /// Whether the host could ever have the memory for such a machine if it boots.
+    pub fn fits(&self, spec: &MachineSpec) -> bool {
+        self.platform.memory_cost(spec) <= self.budget
+    }
+
+    /// What the group costs when it starts, in MiB.
+    pub fn cost(&self, group: &Group) -> u64 {
+        match group.start {
+            Start::Boot { .. } => self.platform.memory_cost(&group.spec),
+            Start::Clone(_) => self.platform.clone_memory_cost(&group.spec),
         }
     }
 
-    fn needs_of(&self, index: usize) -> kolea_model::MachineNeeds {
-        self.cases[index].test.needs.clone()
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rerun_group(&self, member: Member) -> Group {
-        let name = format!("rerun/{}", self.test(&member).name);
+    /// A test has come to something in a clone.
+    pub fn note_clone(&self, index: usize, verdict: &Verdict) {
+        if !matches!(verdict, Verdict::Infra { .. } | Verdict::Lost { .. }) {
+            self.notes().in_clones.insert(index, verdict.clone());
+        }
+    }
+
+    /// Something has run so long, after another of those. Returns its place among them.
+    pub fn note_job(&self, seconds: f64, after: Option<usize>) -> usize {
+        let jobs = &mut self.notes().jobs;
+        jobs.push(Job {
+            seconds,
+            after,
+            priority: 0.0,
+        });
+        jobs.len() - 1
+    }
+
+    /// The template of an order, if it is there.
+    pub fn template(&self, order: usize) -> Option<Arc<Frozen>> {
+        self.notes().templates.get(&order).cloned()
+    }
+
+    /// A template is there.
+    pub fn note_template(&self, order: usize, frozen: Arc<Frozen>) {
+        self.notes().templates.insert(order, frozen);
+    }
+
+    fn member(&self, index: usize, numbers: &BTreeMap<usize, usize>) -> Member {
+        let test = &self.cases[index].test;
+        Member {
+            index,
+            unit: match test.source {
+                TestSource::External(_) => Some(TestUnit::new(test, numbers.get(&index).copied())),
+                TestSource::Native => None,
+            },
+            spoiled: 0,
+            first: None,
+        }
+    }
+
+    fn group(&self, planned: &PlannedMachine, numbers: &BTreeMap<usize, usize>) -> Group {
+        let members = planned.members.iter();
         Group {
-            spec: self.platform.resolve(&self.needs_of(member.index)),
+            members: members.map(|index| self.member(*index, numbers)).collect(),
+            spec: self.spec_of(planned.members[0]),
+            dir: self.options.output_dir.join(&planned.name),
+            name: planned.name.clone(),
+            shared: planned.shared,
+            start: Start::Boot {
+                why: planned.why.clone(),
+            },
+            priority: planned.cost.seconds,
+        }
+    }
+
+    fn spec_of(&self, index: usize) -> MachineSpec {
+        self.platform.resolve(&self.cases[index].test.needs)
+    }
+
+    fn group_alone(&self, member: Member, prefix: &str, start: Start) -> Group {
+        let name = format!("{prefix}{}", self.test(&member).name);
+        Group {
+            spec: self.spec_of(member.index),
             dir: self.options.output_dir.join(&name),
             members: vec![member],
             shared: false,
+            start,
+            priority: 0.0,
             name,
         }
     }
 
-    fn cost(&self, group: &Group) -> u64 {
-        self.platform.memory_cost(&group.spec)
+    /// A test runs once more under the same conditions, unless something was found while its template booted: that would be
+    /// held against it again, whatever it does.
+    fn rerun_group(&self, member: Member) -> Group {
+        let template = match &self.seeds[member.index] {
+            Seed::Clone(order) => self.template(*order),
+            Seed::Boot(_) => None,
+        };
+        let start = match template {
+            Some(frozen) if frozen.findings.is_empty() => Start::Clone(frozen),
+            _ => Start::Boot { why: None },
+        };
+        self.group_alone(member, "rerun/", start)
+    }
+
+    /// The sample of tests that run once more on machines that boot.
+    fn verifications(&self, numbers: &BTreeMap<usize, usize>, seed: u64) -> Vec<Work> {
+        let in_clones = std::mem::take(&mut self.notes().in_clones);
+        sample(in_clones, self.options.verify_templates_percent, seed)
+            .into_iter()
+            .map(|(index, in_clone)| {
+                let member = self.member(index, numbers);
+                let start = Start::Boot { why: None };
+                Work::Verify(self.group_alone(member, VERIFY_PREFIX, start), in_clone)
+            })
+            .collect()
     }
 }
 
@@ -165,8 +269,12 @@ pub async fn run(
     control: Control,
 ) -> ExitCode {
     let started = Instant::now();
-    let planned = machines(&cases, &options.expected.tests);
-    let plan = describe(&planned, &cases);
+    let seed = Utc::now().timestamp_micros().unsigned_abs();
+    let planner = Planner::new(&cases, &options, Some(&*platform));
+    let found = find_templates(&platform, planner.orders(), &control).await;
+    let layout = planner.layout(&found.keys().copied().collect());
+    let (orders, seeds) = (planner.orders().to_vec(), planner.seeds().to_vec());
+    let plan = layout.describe(&cases);
     let measured = || host_memory().map(|memory| memory.available_mib);
     let run = Arc::new(Run {
         budget: options
@@ -175,6 +283,9 @@ pub async fn run(
             .unwrap_or(u64::MAX),
         factor: factor(&options, platform.facts()),
         ledger: Ledger::new(&plan, events.clone()),
+        processors: Processors::new(host_cpus()),
+        seeds,
+        notes: Mutex::default(),
         platform,
         cases,
         options,
@@ -191,17 +302,21 @@ pub async fn run(
             verdict: Verdict::Skip { reason },
         });
     }
-    let numbers = unit_numbers(&run.cases).into_iter().collect();
-    let groups = planned
-        .iter()
-        .map(|machine| run.group(machine, &numbers))
-        .collect();
-    let rerun = schedule(&run, groups).await;
-    let again = rerun
-        .into_iter()
-        .map(|member| run.rerun_group(member))
-        .collect();
-    schedule(&run, again).await;
+    let numbers = unit_numbers(&run.cases);
+    let first = first_stage(&run, &layout, &orders, &found, &numbers);
+    let rerun = first.run().await;
+    let mut again = Stage::new(&run);
+    for (member, after) in rerun {
+        again.add(Work::Group(run.rerun_group(member)), Some(after));
+    }
+    again.run().await;
+    if !run.control.is_draining() {
+        let mut verification = Stage::new(&run);
+        for work in run.verifications(&numbers, seed) {
+            verification.add(work, None);
+        }
+        verification.run().await;
+    }
     // Every test has its verdict by now, unless there is a bug.
     run.ledger.close_all(&infra(
         InfraCause::Harness,
@@ -216,11 +331,13 @@ pub async fn run(
             CLOSE_LIMIT.as_secs()
         )),
     }
+    let jobs = std::mem::take(&mut run.notes().jobs);
+    let bound = lower_bound(&jobs, run.options.jobs);
     let exit = run.ledger.exit_code(run.options.warn_exit_77);
     run.events.send(EventKind::RunFinished {
         exit,
         seconds: started.elapsed().as_secs_f64(),
-        lower_bound_seconds: None,
+        lower_bound_seconds: (!jobs.is_empty()).then_some(bound),
     });
     exit
 }
@@ -236,91 +353,68 @@ fn factor(options: &RunOptions, facts: &PlatformFacts) -> f64 {
     factor * (1.0 + f64::from(options.extend_timeouts_percent) / 100.0)
 }
 
-/// Runs groups until none is left. Returns the tests that are to run once more.
-async fn schedule(run: &Arc<Run>, groups: Vec<Group>) -> Vec<Member> {
-    let mut admission = Admission::new(run.options.jobs, run.budget);
-    for group in groups {
-        let cost = run.cost(&group);
-        if let Err(group) = admission.push(group, cost) {
-            too_big(run, &group, cost);
-        }
+/// The templates that earlier runs left, by the indices of their orders.
+async fn find_templates(
+    platform: &Arc<dyn Platform>,
+    orders: &[TemplateOrder],
+    control: &Control,
+) -> BTreeMap<usize, Arc<dyn Template>> {
+    let mut searches = JoinSet::new();
+    for (index, order) in orders.iter().cloned().enumerate() {
+        let platform = Arc::clone(platform);
+        searches.spawn(async move { (index, platform.find_template(&order).await) });
     }
-    let mut tasks: JoinSet<Vec<Member>> = JoinSet::new();
-    let mut running: HashMap<Id, (Arc<Group>, u64)> = HashMap::new();
-    let mut rerun = Vec::new();
-    let mut drained = false;
-    loop {
-        if !drained && run.control.is_draining() {
-            drained = true;
-            run.announce_interruption();
-            for group in admission.drain() {
-                run.lose(&group.members);
+    let mut found = BTreeMap::new();
+    let all = async {
+        while let Some(search) = searches.join_next().await {
+            if let Ok((index, Some(template))) = search {
+                found.insert(index, template);
             }
         }
-        while !drained && let Some((group, cost)) = admission.take() {
-            let group = Arc::new(group);
-            let task = {
-                let (run, group) = (Arc::clone(run), Arc::clone(&group));
-                async move { run_group(&run, &group).await }
-            };
-            running.insert(tasks.spawn(task).id(), (group, cost));
-        }
-        let ended = tokio::select! {
-            ended = tasks.join_next_with_id() => ended,
-            () = run.control.draining(), if !drained => continue,
-        };
-        let (id, members) = match ended {
-            None => break,
-            Some(Ok((id, members))) => (id, Ok(members)),
-            Some(Err(error)) => (error.id(), Err(error)),
-        };
-        let Some((group, cost)) = running.remove(&id) else {
-            continue;
-        };
-        admission.release(cost);
-        match members {
-            Ok(members) => rerun.extend(members),
-            Err(error) => {
-                let reason =
-                    format!("kolea's own task ended early: {error}; this is a bug in kolea");
-                let verdict = infra(InfraCause::Harness, reason);
-                finish_members(run, &group, &verdict);
-                run.ledger.finish_group(&group.name, 0.0, verdict);
+    };
+    tokio::select! {
+        _ = timeout(FIND_LIMIT, all) => {}
+        () = control.draining() => {}
+    }
+    found
+}
+
+/// Everything that is planned, with the templates that are there already.
+fn first_stage(
+    run: &Arc<Run>,
+    layout: &Layout,
+    orders: &[TemplateOrder],
+    found: &BTreeMap<usize, Arc<dyn Template>>,
+    numbers: &BTreeMap<usize, usize>,
+) -> Stage {
+    let mut stage = Stage::new(run);
+    for template in &layout.templates {
+        match found.get(&template.order) {
+            Some(cached) => {
+                let frozen = Frozen {
+                    name: template.name.clone(),
+                    template: Arc::clone(cached),
+                    findings: Vec::new(),
+                };
+                stage.add_ready(template.order, Arc::new(frozen));
             }
+            None => stage.add_template(
+                template.order,
+                TemplateJob {
+                    dir: run.options.output_dir.join(&template.name),
+                    name: template.name.clone(),
+                    order: orders[template.order].clone(),
+                    priority: template.priority,
+                },
+            ),
         }
     }
-    if run.control.is_draining() {
-        run.lose(&std::mem::take(&mut rerun));
+    for planned in &layout.machines {
+        let group = run.group(planned, numbers);
+        match planned.template {
+            Some(template) => stage.add_clone(layout.templates[template].order, group),
+            None => stage.add(Work::Group(group), None),
+        }
     }
-    rerun
-}
-
-fn finish_members(run: &Run, group: &Group, verdict: &Verdict) {
-    let names = group
-        .members
-        .iter()
-        .map(|member| run.test(member).name.as_str());
-    run.ledger.finish_rest(names, verdict);
-}
-
-/// The group's machine can never fit.
-fn too_big(run: &Run, group: &Group, cost: u64) {
-    let budget = run.budget;
-    let verdict = infra(
-        InfraCause::OutOfMemory,
-        format!(
-            "a machine with {} MiB needs {cost} MiB of the host, which has {budget} MiB for machines: \
-             free some memory or ask for smaller machines",
-            group.spec.memory_mib
-        ),
-    );
-    run.events.send(EventKind::GroupStarted {
-        group: group.name.clone(),
-        shared: group.shared,
-    });
-    for member in &group.members {
-        run.ledger.start(&run.test(member).name, &group.name);
-    }
-    finish_members(run, group, &verdict);
-    run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);
+    stage
 }

@@ -15,6 +15,9 @@ use crate::guard::{Guard, Limit, Stop};
 use crate::log::log_file_name;
 use crate::outcome::{Outcome, fail, finding_reason, infra, verdict_of_down, verdict_of_error};
 use crate::run::Run;
+use crate::seat::Busy;
+use crate::template::Frozen;
+use crate::trace::Traced;
 use crate::watch::Watcher;
 
 /// How long the machine's last lines may take to arrive after its end.
@@ -33,11 +36,21 @@ pub(crate) struct Session<'a> {
     /// The group's name.
     pub owner: &'a str,
     pub machine: Arc<dyn Machine>,
+    /// The same machine, as the one that is traced.
+    pub traced: Arc<Traced>,
     pub watcher: Watcher,
     /// The boot that the machine is in, once it was ready.
     pub boot: BootId,
     /// Whether the base checks are left out.
     pub skip_checks: bool,
+    /// What it is a clone of, if it is one.
+    pub template: Option<Arc<Frozen>>,
+    /// The processors that it may keep busy until it is ready.
+    pub busy: Option<Busy>,
+    /// When it was ready for tests.
+    pub ready: Option<Instant>,
+    /// Whether phases are told without the test's name: this run of it does not count.
+    pub quiet: bool,
     /// What counts as the beginning of the next unasked reboot.
     resets: watch::Receiver<u32>,
     /// Units that are known to have failed, or that failed tests have left behind.
@@ -53,18 +66,23 @@ impl<'a> Session<'a> {
     pub fn new(
         run: &'a Run,
         owner: &'a str,
-        machine: Arc<dyn Machine>,
+        traced: Arc<Traced>,
         watcher: Watcher,
         skip_checks: bool,
     ) -> Self {
         Session {
             run,
             owner,
-            resets: machine.resets(),
-            machine,
+            resets: traced.resets(),
+            machine: Arc::clone(&traced) as Arc<dyn Machine>,
+            traced,
             watcher,
             boot: BootId(String::new()),
             skip_checks,
+            template: None,
+            busy: None,
+            ready: None,
+            quiet: false,
             known_bad: BTreeSet::new(),
             phase: Phase::Preparing,
             phase_of: None,
@@ -79,7 +97,8 @@ impl<'a> Session<'a> {
         }
         self.phase = phase;
         self.phase_of = test.map(str::to_owned);
-        self.run.phase(self.owner, test, phase);
+        let told = test.filter(|_| !self.quiet);
+        self.run.phase(self.owner, told, phase);
     }
 
     /// A unit of a test, which may fail without being the image's fault.
@@ -254,6 +273,7 @@ impl<'a> Session<'a> {
             Ok(exit) => exit,
             Err(_) => "still not stopped; left to the platform's clean-up".to_owned(),
         };
+        self.busy = None;
         self.watcher.closed(LAST_LINES).await;
         self.run.events.send(EventKind::MachineStopped {
             machine: self.machine.id().to_owned(),
@@ -275,7 +295,7 @@ impl<'a> Session<'a> {
             .collect()
     }
 
-    /// Waits until the machine accepts commands, and passes the checks.
+    /// Waits until the machine accepts commands, and passes the checks; its template has passed them for a clone.
     pub async fn boot(&mut self, limit: &Limit, stop_on_drain: bool) -> Result<(), Outcome> {
         let started = Instant::now();
         self.enter(Phase::Booting, None);
@@ -293,22 +313,39 @@ impl<'a> Session<'a> {
             Ok(Err(error @ MachineError::Down(_))) => {
                 return Err(self.explain_error(error, None).await);
             }
+            // A clone was well when it was frozen: that it does not wake is not the image's fault.
+            Ok(Err(MachineError::Guest(message))) if self.template.is_some() => {
+                let reason = format!("{message} (while {})", self.phase);
+                return Err(Outcome::broken(infra(InfraCause::Boot, reason)));
+            }
             Ok(Err(error)) => return Err(Outcome::broken(verdict_of_error(&error, self.phase))),
+            Err(Stop::Limit(limit)) if self.template.is_some() => {
+                let reason = format!(
+                    "{} is over before it answered; {}",
+                    limit.text,
+                    self.watcher.last_progress(None)
+                );
+                return Err(Outcome::broken(infra(InfraCause::Boot, reason)));
+            }
             Err(stop) => return Err(self.explain(stop, None).await),
         };
+        self.busy = None;
         // Firmware, shim and Ignition's kernel arguments may all have reset it on the way.
         self.forgive_resets();
         self.run.events.send(EventKind::MachineReady {
             machine: self.machine.id().to_owned(),
             boot_seconds: started.elapsed().as_secs_f64(),
         });
-        self.enter(Phase::Checking, None);
-        match self.check(limit, false).await? {
-            Some(problem) => Err(Outcome::broken(fail(format!(
-                "the machine is not healthy after its boot: {problem}"
-            )))),
-            None => Ok(()),
+        if self.template.is_none() {
+            self.enter(Phase::Checking, None);
+            if let Some(problem) = self.check(limit, false).await? {
+                return Err(Outcome::broken(fail(format!(
+                    "the machine is not healthy after its boot: {problem}"
+                ))));
+            }
         }
+        self.ready = Some(Instant::now());
+        Ok(())
     }
 }
 

@@ -67,6 +67,8 @@ struct State {
     ignition_journal: Option<(u8, String)>,
     ignition_console: Option<(u8, String)>,
     log_fault_reported: bool,
+    /// Whether any rule matched, be it that it counts or not.
+    found: bool,
 }
 
 impl State {
@@ -120,6 +122,7 @@ impl Watcher {
                 ignition_journal: None,
                 ignition_console: None,
                 log_fault_reported: false,
+                found: false,
             }),
             progress: watch::Sender::new(Progress {
                 closed: lines.is_none(),
@@ -212,6 +215,11 @@ impl Watcher {
                 return;
             }
         }
+    }
+
+    /// Whether any rule matched, be it that findings count in this run or not.
+    pub fn found_anything(&self) -> bool {
+        self.state().found
     }
 
     /// Findings so far that don't stop the machine.
@@ -388,6 +396,7 @@ impl Shared {
         else {
             return;
         };
+        state.found = true;
         self.events.send(EventKind::MachineFinding {
             machine: self.order.machine.clone(),
             owner: self.order.owner.clone(),

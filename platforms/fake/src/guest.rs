@@ -1,6 +1,7 @@
 //! The inside of a fake machine: it answers commands as a guest with the agent would, and runs the tests' scripts.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kolea_machine::{DownKind, Exec, ExecOutput, Line, MachineError, Unit};
@@ -46,11 +47,42 @@ pub(crate) struct Guest {
     state: Mutex<State>,
 }
 
-fn value<'a>(unit: &'a Unit, key: &str) -> &'a str {
-    unit.contents
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .unwrap_or_default()
+impl Service {
+    /// What the unit's file says.
+    fn new(contents: &str) -> Self {
+        let value = |key| {
+            contents
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .unwrap_or_default()
+        };
+        Service {
+            test: value("Environment=KOLA_TEST=").to_owned(),
+            identifier: format!("kola-runext-{}", value("Environment=KOLA_TEST_EXE=")),
+            ..Service::default()
+        }
+    }
+}
+
+/// The units in a stream that is being installed, by name.
+fn units_in(stream: &[u8]) -> Vec<(String, String)> {
+    let mut archive = tar::Archive::new(stream);
+    let Ok(entries) = archive.entries() else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|mut entry| {
+            let path = entry.path().ok()?.into_owned();
+            let name = path.file_name()?.to_str()?.to_owned();
+            if !path.parent()?.ends_with("etc/systemd/system") {
+                return None;
+            }
+            let mut contents = String::new();
+            entry.read_to_string(&mut contents).ok()?;
+            Some((name, contents))
+        })
+        .collect()
 }
 
 fn output(status: i32, stdout: impl Into<String>, stderr: impl Into<String>) -> ExecOutput {
@@ -72,15 +104,9 @@ impl Guest {
         shared: Arc<Mutex<Shared>>,
         failed_units: Vec<String>,
     ) -> Self {
-        let services = units.iter().map(|unit| {
-            let executable = value(unit, "Environment=KOLA_TEST_EXE=");
-            let service = Service {
-                test: value(unit, "Environment=KOLA_TEST=").to_owned(),
-                identifier: format!("kola-runext-{executable}"),
-                ..Service::default()
-            };
-            (unit.name.clone(), service)
-        });
+        let services = units
+            .iter()
+            .map(|unit| (unit.name.clone(), Service::new(&unit.contents)));
         Guest {
             hardware,
             shared,
@@ -104,6 +130,16 @@ impl Guest {
         }
         match exec.label {
             "check" => Ok(output(0, self.health(), "")),
+            "install" => {
+                let units = units_in(&exec.stdin);
+                self.state()
+                    .services
+                    .extend(units.into_iter().map(|(name, contents)| {
+                        let service = Service::new(&contents);
+                        (name, service)
+                    }));
+                Ok(output(0, "", ""))
+            }
             "run-test-unit" => self.run_unit(exec).await,
             "reboot-ack" if exec.command.contains("SoftRebootsCount") => {
                 let mut state = self.state();

@@ -2,13 +2,15 @@
 //! tests and the benchmark of a thousand tests run on it.
 //!
 //! A fake machine answers the harness's own commands by their labels ([`kolea_machine::Exec::label`]) in the words of
-//! the guest agent (kolet), and finds the script for a test by the name that the test's unit carries in `KOLA_TEST`.
+//! the guest agent (kolet), and finds the script for a test by the name that the test's unit carries in `KOLA_TEST`. Its
+//! clones have the units that the harness installs, and no others.
 
 mod guest;
 mod machine;
 mod platform;
 mod script;
+mod template;
 
 pub use machine::FakeMachine;
 pub use platform::{FakePlatform, Stats};
-pub use script::{Boot, Step};
+pub use script::{Boot, Freeze, Step};

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kolea_machine::{
-    BootId, Down, DownKind, Exec, ExecOutput, JournalEntry, LaunchRequest, Line, Machine,
-    MachineError,
+    BootId, Down, DownKind, Exec, ExecOutput, JournalEntry, Line, Machine, MachineError, Step, Unit,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -80,6 +79,19 @@ impl Hardware {
     }
 }
 
+/// What a machine starts with.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub id: String,
+    pub dir: PathBuf,
+    pub units: Vec<Unit>,
+    pub boot: Boot,
+    /// What it costs, in MiB.
+    pub memory_mib: u64,
+    /// Whether it is a clone.
+    pub clone: bool,
+}
+
 /// A fake machine.
 #[derive(Debug)]
 pub struct FakeMachine {
@@ -87,6 +99,8 @@ pub struct FakeMachine {
     dir: PathBuf,
     memory_mib: u64,
     boot: Boot,
+    clone: bool,
+    steps: Mutex<Vec<Step>>,
     hardware: Arc<Hardware>,
     guest: Guest,
     receiver: Mutex<Option<mpsc::Receiver<Line>>>,
@@ -99,13 +113,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl FakeMachine {
-    pub(crate) fn start(
-        id: String,
-        dir: PathBuf,
-        request: &LaunchRequest,
-        boot: Boot,
-        shared: Arc<Mutex<Shared>>,
-    ) -> Arc<dyn Machine> {
+    pub(crate) fn start(beginning: Beginning, shared: Arc<Mutex<Shared>>) -> Arc<FakeMachine> {
         let (sender, receiver) = mpsc::channel(LINES);
         let hardware = Arc::new(Hardware {
             down: watch::Sender::new(None),
@@ -113,12 +121,27 @@ impl FakeMachine {
             boot: watch::Sender::new(None),
             lines: Mutex::new(Some(sender)),
         });
+        let Beginning {
+            id,
+            dir,
+            units,
+            boot,
+            memory_mib,
+            clone,
+        } = beginning;
+        let started = Step {
+            name: if clone { "load" } else { "start" }.to_owned(),
+            began: chrono::Utc::now(),
+            seconds: 0.0,
+        };
         let machine = Arc::new(FakeMachine {
             id,
             dir,
-            memory_mib: request.spec.memory_mib,
+            memory_mib,
+            clone,
+            steps: Mutex::new(vec![started]),
             guest: Guest::new(
-                &request.provision.units,
+                &units,
                 Arc::clone(&hardware),
                 Arc::clone(&shared),
                 match &boot {
@@ -135,17 +158,26 @@ impl FakeMachine {
         let booting = Arc::downgrade(&machine);
         tokio::spawn(async move {
             if let Some(machine) = booting.upgrade() {
+                lock(&machine.shared).begin_boot();
                 machine.come_up().await;
+                lock(&machine.shared).end_boot();
             }
         });
         machine
+    }
+
+    /// Says something on the console.
+    pub(crate) async fn say(&self, text: &str) {
+        self.hardware.say(Line::Console(text.to_owned())).await;
     }
 
     async fn come_up(&self) {
         // A real directory, as far as the disk allows: tests of a thousand machines may do without.
         let _ = std::fs::create_dir_all(&self.dir);
         let console = |text: &str| self.hardware.say(Line::Console(text.to_owned()));
-        console("[    0.000000] Linux version 6.1.0-fake").await;
+        if !self.clone {
+            console("[    0.000000] Linux version 6.1.0-fake").await;
+        }
         match &self.boot {
             Boot::Ok | Boot::Degraded(_) | Boot::LaunchFails(_) => {}
             Boot::Says(lines) => {
@@ -218,6 +250,10 @@ impl Machine for FakeMachine {
 
     fn take_lines(&self) -> Option<mpsc::Receiver<Line>> {
         lock(&self.receiver).take()
+    }
+
+    fn take_steps(&self) -> Vec<Step> {
+        std::mem::take(&mut *lock(&self.steps))
     }
 
     fn resets(&self) -> watch::Receiver<u32> {

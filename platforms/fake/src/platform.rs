@@ -1,21 +1,24 @@
 //! The platform: scripts, and counts of what was started.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kolea_machine::{
-    CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
-    TemplateOrder,
+    CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
+    Template, TemplateOrder, Unit,
 };
 use kolea_model::{Firmware, MachineNeeds, MachineSpec};
 
-use crate::machine::FakeMachine;
-use crate::{Boot, Step};
+use crate::machine::{Beginning, FakeMachine};
+use crate::template::{FakeTemplate, equal};
+use crate::{Boot, Freeze, Step};
 
 /// Memory of a machine whose test does not ask for any, in MiB.
 const DEFAULT_MEMORY: u64 = 1024;
+/// What part of its memory a clone costs.
+const CLONE_SHARE: u64 = 4;
 
 /// What the platform has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,14 +33,30 @@ pub struct Stats {
     pub memory_mib: u64,
     /// Most memory that ever was in use, in MiB.
     pub peak_memory_mib: u64,
+    /// Clones ordered, those that failed to start included.
+    pub clones: usize,
+    /// Templates made.
+    pub templates: usize,
+    /// Templates that are there for later runs.
+    pub kept: usize,
+    /// Most machines that were coming up at once.
+    pub peak_booting: usize,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     tests: HashMap<String, Vec<Vec<Step>>>,
     boots: HashMap<String, Vec<Boot>>,
+    wakes: HashMap<String, Vec<Boot>>,
+    freezes: HashMap<String, Vec<Freeze>>,
+    /// The owners of machines that may be frozen, and how often each has been.
+    freezable: HashMap<String, (String, Arc<FakeMachine>)>,
+    frozen: HashMap<String, usize>,
+    kept: Vec<Arc<FakeTemplate>>,
+    booting: usize,
     runs: HashMap<String, usize>,
     launches: HashMap<String, usize>,
+    woken: HashMap<String, usize>,
     stats: Stats,
     left_behind: Vec<String>,
 }
@@ -63,6 +82,38 @@ impl Shared {
         nth(self.boots.get(owner), *count - 1)
     }
 
+    fn wake(&mut self, owner: &str) -> Boot {
+        let count = self.woken.entry(owner.to_owned()).or_default();
+        *count += 1;
+        nth(self.wakes.get(owner), *count - 1)
+    }
+
+    fn freeze(&mut self, machine: &str) -> (Freeze, Option<Arc<FakeMachine>>) {
+        let Some((owner, machine)) = self.freezable.remove(machine) else {
+            return (Freeze::Fails("it was not to be frozen".to_owned()), None);
+        };
+        let count = self.frozen.entry(owner.clone()).or_default();
+        *count += 1;
+        (nth(self.freezes.get(&owner), *count - 1), Some(machine))
+    }
+
+    /// A machine begins to come up.
+    pub fn begin_boot(&mut self) {
+        self.booting += 1;
+        self.stats.peak_booting = self.stats.peak_booting.max(self.booting);
+    }
+
+    /// A machine has come up, or will not.
+    pub fn end_boot(&mut self) {
+        self.booting -= 1;
+    }
+
+    /// A template is not for later runs any more.
+    pub fn withdraw(&mut self, key: &str) {
+        self.kept.retain(|kept| kept.key != key);
+        self.stats.kept = self.kept.len();
+    }
+
     fn begin(&mut self, memory_mib: u64) -> usize {
         let stats = &mut self.stats;
         stats.alive += 1;
@@ -83,6 +134,8 @@ impl Shared {
 #[derive(Clone, Debug)]
 pub struct FakePlatform {
     facts: PlatformFacts,
+    boot_cpus: u32,
+    not_clonable: Option<(u64, String)>,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -102,8 +155,24 @@ impl FakePlatform {
                 timeout_factor: 1.0,
                 properties: BTreeMap::new(),
             },
+            boot_cpus: 0,
+            not_clonable: None,
             shared: Arc::default(),
         }
+    }
+
+    /// How many of the host's CPUs a machine keeps busy while it boots.
+    #[must_use]
+    pub fn boot_cpus(mut self, cpus: u32) -> Self {
+        self.boot_cpus = cpus;
+        self
+    }
+
+    /// Machines with that much memory, in MiB, can't be cloned, for this reason.
+    #[must_use]
+    pub fn not_clonable(mut self, memory_mib: u64, reason: &str) -> Self {
+        self.not_clonable = Some((memory_mib, reason.to_owned()));
+        self
     }
 
     /// Scales the time limits.
@@ -127,6 +196,27 @@ impl FakePlatform {
         self
     }
 
+    /// How the clones of a group wake, one after the other; the last one is for all that follow.
+    #[must_use]
+    pub fn wake(self, owner: &str, wakes: Vec<Boot>) -> Self {
+        self.shared().wakes.insert(owner.to_owned(), wakes);
+        self
+    }
+
+    /// How freezing the machines of a group goes, one after the other; the last one is for all that follow.
+    #[must_use]
+    pub fn freeze(self, owner: &str, freezes: Vec<Freeze>) -> Self {
+        self.shared().freezes.insert(owner.to_owned(), freezes);
+        self
+    }
+
+    /// Whatever was kept for later runs turns out to be damaged, and is gone.
+    pub fn damage_kept(&self) {
+        let mut shared = self.shared();
+        shared.kept.clear();
+        shared.stats.kept = 0;
+    }
+
     /// What the platform reports as left behind when it is closed.
     #[must_use]
     pub fn leaving(self, line: &str) -> Self {
@@ -137,6 +227,27 @@ impl FakePlatform {
     /// What the platform has seen so far.
     pub fn stats(&self) -> Stats {
         self.shared().stats
+    }
+
+    fn start(
+        &self,
+        number: usize,
+        dir: &Path,
+        units: Vec<Unit>,
+        boot: Boot,
+        memory_mib: u64,
+        clone: bool,
+    ) -> Arc<FakeMachine> {
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        let beginning = Beginning {
+            dir: dir.join(&id),
+            id,
+            units,
+            boot,
+            memory_mib,
+            clone,
+        };
+        FakeMachine::start(beginning, Arc::clone(&self.shared))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -175,49 +286,99 @@ impl Platform for FakePlatform {
             }
             (boot, shared.begin(request.spec.memory_mib))
         };
-        let id = format!("00000000-0000-4000-8000-{number:012}");
-        let dir: PathBuf = request.dir.join(&id);
-        Ok(FakeMachine::start(
-            id,
-            dir,
-            &request,
+        let (owner, freezable) = (request.owner, request.freezable);
+        let machine = self.start(
+            number,
+            &request.dir,
+            request.provision.units,
             boot,
-            Arc::clone(&self.shared),
-        ))
+            request.spec.memory_mib,
+            false,
+        );
+        if freezable {
+            let entry = (owner, Arc::clone(&machine));
+            self.shared()
+                .freezable
+                .insert(machine.id().to_owned(), entry);
+        }
+        Ok(machine)
     }
 
-    fn not_clonable(&self, _spec: &MachineSpec) -> Option<String> {
-        Some("this platform has no templates".to_owned())
+    fn not_clonable(&self, spec: &MachineSpec) -> Option<String> {
+        let (memory, reason) = self.not_clonable.as_ref()?;
+        (spec.memory_mib == *memory).then(|| reason.clone())
     }
 
     fn clone_memory_cost(&self, spec: &MachineSpec) -> u64 {
-        self.memory_cost(spec)
+        spec.memory_mib.div_ceil(CLONE_SHARE)
     }
 
     fn boot_cpus(&self, _spec: &MachineSpec) -> u32 {
-        0
+        self.boot_cpus
     }
 
-    async fn find_template(&self, _order: &TemplateOrder) -> Option<Arc<dyn Template>> {
-        None
+    async fn find_template(&self, order: &TemplateOrder) -> Option<Arc<dyn Template>> {
+        let shared = self.shared();
+        let found = shared.kept.iter().find(|kept| equal(&kept.order, order))?;
+        Some(Arc::clone(found) as Arc<dyn Template>)
     }
 
     async fn freeze(
         &self,
         machine: Arc<dyn Machine>,
-        _order: &TemplateOrder,
-        _keep: bool,
+        order: &TemplateOrder,
+        keep: bool,
     ) -> Result<Arc<dyn Template>, MachineError> {
+        let (script, fake) = self.shared().freeze(machine.id());
+        match script {
+            Freeze::Ok => {}
+            Freeze::Slow(time) => tokio::time::sleep(time).await,
+            Freeze::Hangs => std::future::pending().await,
+            Freeze::Fails(reason) => {
+                machine.stop().await;
+                return Err(MachineError::Harness(reason));
+            }
+            Freeze::Says(line) => {
+                if let Some(fake) = fake {
+                    fake.say(&line).await;
+                }
+            }
+        }
         machine.stop().await;
-        Err(MachineError::Harness(
-            "this platform has no templates".to_owned(),
-        ))
+        let mut shared = self.shared();
+        shared.stats.templates += 1;
+        let template = Arc::new(FakeTemplate {
+            key: format!("fake{}", shared.stats.templates),
+            dir: machine.dir().to_path_buf(),
+            order: order.clone(),
+            guest: GuestFacts::default(),
+            shared: Arc::clone(&self.shared),
+        });
+        if keep {
+            shared.kept.push(Arc::clone(&template));
+            shared.stats.kept = shared.kept.len();
+        }
+        Ok(template)
     }
 
-    async fn launch_clone(&self, _request: CloneRequest) -> Result<Arc<dyn Machine>, MachineError> {
-        Err(MachineError::Harness(
-            "this platform has no templates".to_owned(),
-        ))
+    async fn launch_clone(&self, request: CloneRequest) -> Result<Arc<dyn Machine>, MachineError> {
+        let fake = request.template.as_any().downcast_ref::<FakeTemplate>();
+        let Some(fake) = fake else {
+            let reason = "the template is of another platform".to_owned();
+            return Err(MachineError::Harness(reason));
+        };
+        let cost = self.clone_memory_cost(&fake.order.spec);
+        let (boot, number) = {
+            let mut shared = self.shared();
+            shared.stats.ordered += 1;
+            shared.stats.clones += 1;
+            let boot = shared.wake(&request.owner);
+            if let Boot::LaunchFails(reason) = boot {
+                return Err(MachineError::Launch(reason));
+            }
+            (boot, shared.begin(cost))
+        };
+        Ok(self.start(number, &request.dir, Vec::new(), boot, cost, true))
     }
 
     async fn close(&self) -> Vec<String> {

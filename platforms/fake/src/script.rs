@@ -49,7 +49,23 @@ pub enum Step {
     ExpectMark(Option<String>),
 }
 
-/// How a machine comes up.
+/// How freezing a machine goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Freeze {
+    /// At once.
+    #[default]
+    Ok,
+    /// After this time.
+    Slow(Duration),
+    /// It fails for this reason.
+    Fails(String),
+    /// After the console said this line.
+    Says(String),
+    /// It never ends.
+    Hangs,
+}
+
+/// How a machine comes up, be it that it boots or that it is a clone that wakes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Boot {
     /// At once.

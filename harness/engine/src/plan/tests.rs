@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kolea_model::{ExternalTest, TestSource, is_bucket_name};
+use kolea_model::{ExternalTest, PlannedGroup, TestSource, UserConfig, is_bucket_name};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Expected;
 
 fn external(name: &str) -> TestCase {
     let source = TestSource::External(ExternalTest {
@@ -45,11 +46,24 @@ fn planned(tests: Vec<TestCase>, expected: &[(&str, f64)]) -> Vec<PlannedGroup> 
         .into_iter()
         .map(|test| Case { test, native: None })
         .collect();
-    let expected = expected
-        .iter()
-        .map(|(name, seconds)| ((*name).to_owned(), *seconds))
-        .collect();
-    describe(&machines_with(&cases, &expected, &claims), &cases).groups
+    let options = RunOptions {
+        expected: Expected {
+            tests: expected
+                .iter()
+                .map(|(name, seconds)| ((*name).to_owned(), *seconds))
+                .collect(),
+            ..Expected::default()
+        },
+        jobs: 2,
+        buckets: Buckets::Always,
+        ..RunOptions::default()
+    };
+    layout(&cases, &options, &[]).describe(&cases).groups
+}
+
+fn layout(cases: &[Case], options: &RunOptions, cached: &[usize]) -> Layout {
+    let cached = cached.iter().copied().collect();
+    Planner::with(cases, options, None, &claims).layout(&cached)
 }
 
 fn names(groups: &[PlannedGroup]) -> Vec<(&str, Vec<&str>)> {

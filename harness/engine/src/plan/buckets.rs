@@ -1,0 +1,68 @@
+//! Which tests may share a machine.
+
+use std::collections::BTreeSet;
+
+use kolea_model::{TestCase, TestSource, UserConfig};
+
+/// Says what a config writes.
+pub(super) type Claims<'a> = &'a dyn Fn(&UserConfig) -> BTreeSet<String>;
+
+/// Whether a test may share its machine: only external tests can be told apart on one.
+pub(crate) fn is_shareable(test: &TestCase) -> bool {
+    !test.exclusive && matches!(test.source, TestSource::External(_))
+}
+
+/// Puts tests into buckets, in the order they come in: each into the first where everybody tolerates it. `by_boot`: whether
+/// those that ask for a fresh boot are kept apart from the others.
+pub(super) fn buckets<'a>(
+    tests: impl Iterator<Item = (usize, &'a TestCase)>,
+    by_boot: bool,
+    claims: Claims<'_>,
+) -> Vec<Vec<usize>> {
+    let mut buckets: Vec<Vec<Newcomer<'_>>> = Vec::new();
+    for (index, test) in tests {
+        let newcomer = Newcomer {
+            index,
+            test,
+            claims: test.config.as_ref().map(claims).unwrap_or_default(),
+        };
+        let open = buckets.iter_mut().find(|bucket| {
+            bucket
+                .iter()
+                .all(|member| member.tolerates(&newcomer, by_boot))
+        });
+        match open {
+            Some(bucket) => bucket.push(newcomer),
+            None => buckets.push(vec![newcomer]),
+        }
+    }
+    buckets
+        .into_iter()
+        .map(|bucket| bucket.into_iter().map(|member| member.index).collect())
+        .collect()
+}
+
+/// A test that looks for a bucket.
+struct Newcomer<'a> {
+    index: usize,
+    test: &'a TestCase,
+    /// What its config writes.
+    claims: BTreeSet<String>,
+}
+
+impl Newcomer<'_> {
+    /// Whether both may be on one machine: equal needs, neither names the other as a conflict, and their configs
+    /// write different things (or are the same config).
+    fn tolerates(&self, other: &Newcomer<'_>, by_boot: bool) -> bool {
+        let names = |from: &TestCase, to: &TestCase| from.conflicts.contains(&to.name);
+        let same_config = match (&self.test.config, &other.test.config) {
+            (Some(own), Some(theirs)) => own.text == theirs.text,
+            _ => false,
+        };
+        self.test.needs == other.test.needs
+            && (!by_boot || self.test.fresh_boot == other.test.fresh_boot)
+            && !names(self.test, other.test)
+            && !names(other.test, self.test)
+            && (same_config || self.claims.is_disjoint(&other.claims))
+    }
+}

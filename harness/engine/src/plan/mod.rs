@@ -1,0 +1,178 @@
+//! Which tests share a machine, which machines are clones of a template, and in which order they start. Pure: the same suite
+//! gives the same plan.
+
+mod buckets;
+mod costs;
+pub(crate) mod forecast;
+mod layout;
+mod orders;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kolea_machine::{Platform, TemplateOrder};
+use kolea_model::{MachineNeeds, Plan, TestCase};
+
+use crate::{Buckets, Case, RunOptions};
+pub(crate) use buckets::is_shareable;
+use buckets::{Claims, buckets};
+use layout::{Draft, Terms};
+pub(crate) use layout::{Layout, PlannedMachine};
+use orders::{Orders, resolve};
+pub(crate) use orders::{Seed, merged_configs};
+
+/// How much longer, at most, a run may be expected to take for its tests to have machines of their own: isolation is worth
+/// that.
+const ISOLATION_IS_WORTH: f64 = 1.05;
+
+/// Says what a run of these cases would do. Without a platform, whatever the tests themselves allow to be cloned is taken to
+/// be clonable, and no template to be there already.
+pub fn plan(cases: &[Case], options: &RunOptions) -> Plan {
+    let planner = Planner::new(cases, options, None);
+    planner.layout(&BTreeSet::new()).describe(cases)
+}
+
+/// The numbers of the shareable tests' units (`kola-runext-<n>.service`): from 1, in the order of their names.
+pub(crate) fn unit_numbers(cases: &[Case]) -> BTreeMap<usize, usize> {
+    in_name_order(cases)
+        .into_iter()
+        .filter(|index| is_shareable(&cases[*index].test))
+        .zip(1..)
+        .collect()
+}
+
+fn in_name_order(cases: &[Case]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    order.sort_by(|a, b| cases[*a].test.name.cmp(&cases[*b].test.name));
+    order
+}
+
+/// What can be said before it is known which templates earlier runs left.
+pub(crate) struct Planner<'a> {
+    cases: &'a [Case],
+    options: &'a RunOptions,
+    orders: Orders,
+    /// Where each test could start from on a machine of its own.
+    seeds: Vec<Seed>,
+    /// Tests with machines of their own in any case.
+    alone: Vec<usize>,
+    /// Tests that may share, and where the machine that they share could start from.
+    buckets: Vec<Draft>,
+    /// The order of a machine about which no test says anything.
+    default: Option<usize>,
+}
+
+impl<'a> Planner<'a> {
+    /// Looks at the cases.
+    pub fn new(
+        cases: &'a [Case],
+        options: &'a RunOptions,
+        platform: Option<&dyn Platform>,
+    ) -> Self {
+        Planner::with(cases, options, platform, &kolea_suite::config_claims)
+    }
+
+    fn with(
+        cases: &'a [Case],
+        options: &'a RunOptions,
+        platform: Option<&dyn Platform>,
+        claims: Claims<'_>,
+    ) -> Self {
+        let mut orders = Orders::default();
+        let mut seed = |tests: &[&TestCase]| {
+            if options.templates {
+                orders.seed(tests, platform)
+            } else {
+                Seed::Boot(None)
+            }
+        };
+        let seeds: Vec<Seed> = cases.iter().map(|case| seed(&[&case.test])).collect();
+        let (shareable, mut alone): (Vec<usize>, Vec<usize>) = in_name_order(cases)
+            .into_iter()
+            .partition(|index| is_shareable(&cases[*index].test));
+        let mut shared = Vec::new();
+        if options.buckets == Buckets::Never {
+            alone.extend(shareable);
+        } else {
+            let by_boot = options.templates && options.buckets == Buckets::Auto;
+            let tests = shareable.iter().map(|index| (*index, &cases[*index].test));
+            for members in buckets(tests, by_boot, claims) {
+                // As in kola, a test that shares with nobody goes by its own name.
+                if let [only] = members.as_slice() {
+                    alone.push(*only);
+                    continue;
+                }
+                let tests: Vec<&TestCase> =
+                    members.iter().map(|index| &cases[*index].test).collect();
+                shared.push(Draft {
+                    seed: seed(&tests),
+                    members,
+                });
+            }
+        }
+        let plain = resolve(platform, &MachineNeeds::default());
+        let default = orders
+            .list()
+            .iter()
+            .position(|order| order.spec == plain && order.provision.configs.is_empty());
+        Planner {
+            cases,
+            options,
+            orders,
+            seeds,
+            alone,
+            buckets: shared,
+            default,
+        }
+    }
+
+    /// All templates that a plan may be about.
+    pub fn orders(&self) -> &[TemplateOrder] {
+        self.orders.list()
+    }
+
+    /// Where a test could start from on a machine of its own.
+    pub fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
+    /// The plan, given the templates that are there, by the indices of their orders.
+    pub fn layout(&self, cached: &BTreeSet<usize>) -> Layout {
+        let terms = Terms {
+            cases: self.cases,
+            options: self.options,
+            cached,
+            default: self.default,
+        };
+        let single = |index: usize| Draft {
+            members: vec![index],
+            seed: self.seeds[index].clone(),
+        };
+        let mut drafts: Vec<Draft> = self.alone.iter().map(|index| single(*index)).collect();
+        drafts.extend(self.buckets.iter().cloned());
+        let mut layout = terms.arrange(&drafts);
+        if self.options.buckets != Buckets::Auto || !self.options.templates {
+            return layout;
+        }
+        for bucket in &self.buckets {
+            let mut split: Vec<Draft> = drafts
+                .iter()
+                .filter(|draft| *draft != bucket)
+                .cloned()
+                .collect();
+            split.extend(bucket.members.iter().map(|index| single(*index)));
+            let other = terms.arrange(&split);
+            let all_cloned = other
+                .machines
+                .iter()
+                .filter(|machine| bucket.members.contains(&machine.members[0]))
+                .all(|machine| machine.template.is_some());
+            let jobs = self.options.jobs;
+            if all_cloned && other.makespan(jobs) <= layout.makespan(jobs) * ISOLATION_IS_WORTH {
+                (drafts, layout) = (split, other);
+            }
+        }
+        layout
+    }
+}

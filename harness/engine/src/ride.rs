@@ -1,0 +1,169 @@
+//! One attempt at a test on one machine.
+
+use std::time::Duration;
+
+use kolea_model::{Finding, InfraCause, Phase, Verdict};
+use tokio::time::Instant;
+
+use crate::external::run_external;
+use crate::group::{Group, Member};
+use crate::guard::Limit;
+use crate::launch::{Launch, Start, launch, set_up, setup_limit};
+use crate::ledger::AttemptEnd;
+use crate::native::run_native;
+use crate::outcome::{
+    Outcome, fail, finding_reason, findings_reason, infra, with_findings, with_template,
+};
+use crate::run::Run;
+use crate::seat::Busy;
+use crate::session::Session;
+
+/// How long the checks after a test may take, before that is scaled.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
+const TEST_LIMIT: &str = "the test's time limit";
+
+/// What came of a test that had a machine to itself.
+pub(crate) struct Ride {
+    pub end: AttemptEnd,
+    /// Whether the machine was a clone that did not even get to where the test could run.
+    pub clone_failed: bool,
+}
+
+/// Brings up a machine for one test, runs it there, and stops the machine.
+pub(crate) async fn ride_alone(
+    run: &Run,
+    group: &Group,
+    member: &Member,
+    start: &Start,
+    busy: Busy,
+    quiet: bool,
+) -> Ride {
+    let test = run.test(member);
+    let started = Instant::now();
+    // kola's clock starts before the boot, but for tests that would rather share a machine.
+    let own = test
+        .exclusive
+        .then(|| run.limit(started, test.time_limit(), TEST_LIMIT));
+    let setup = setup_limit(run, start);
+    let is_clone = matches!(start, Start::Clone(_));
+    let setup = match &own {
+        // A clone that does not wake is not the test's fault, however short its limit.
+        Some(own) if !is_clone => own.min(setup),
+        _ => setup,
+    };
+    let members = std::slice::from_ref(member);
+    let order = Launch::for_members(run, group, members, start);
+    let (outcome, session) = match launch(run, order, busy, &setup).await {
+        Err(outcome) => (outcome, None),
+        Ok(mut session) => {
+            session.quiet = quiet;
+            let outcome = match set_up(&mut session, group, members, &setup).await {
+                Ok(()) => test_on(run, &mut session, member, own).await,
+                Err(outcome) => outcome,
+            };
+            (outcome, Some(session))
+        }
+    };
+    let ready = session.as_ref().and_then(|session| session.ready);
+    let mut end = AttemptEnd {
+        output: outcome.notes,
+        seconds: Some(started.elapsed().as_secs_f64()),
+        own_seconds: Some(ready.map_or(0.0, |ready| ready.elapsed().as_secs_f64())),
+        ..outcome.verdict.into()
+    };
+    if let Some(mut session) = session {
+        session.stop().await;
+        if !outcome.trusted {
+            end.output.push_str(&session.watcher.console_end());
+        }
+        let mut findings = session.watcher.findings_since(0);
+        findings.extend(session.watcher.fatal_so_far());
+        complete(&mut end, &session, &test.name, &[], &findings);
+    }
+    Ride {
+        end,
+        clone_failed: is_clone && ready.is_none(),
+    }
+}
+
+/// Runs a test on a machine that is ready, and checks the machine's health afterwards.
+pub(crate) async fn test_on(
+    run: &Run,
+    session: &mut Session<'_>,
+    member: &Member,
+    limit: Option<Limit>,
+) -> Outcome {
+    let case = &run.cases[member.index];
+    let test = &case.test;
+    let limit = limit.unwrap_or_else(|| run.limit(Instant::now(), test.time_limit(), TEST_LIMIT));
+    let mut outcome = match (&member.unit, &case.native) {
+        (Some(unit), _) => run_external(session, test, unit, &limit).await,
+        (None, Some(native)) => run_native(session, native, &limit).await,
+        (None, None) => Outcome::broken(infra(
+            InfraCause::Harness,
+            "a compiled-in test without code; this is a bug in kolea",
+        )),
+    };
+    if !outcome.trusted {
+        return outcome;
+    }
+    session.enter(Phase::Collecting, Some(&test.name));
+    let limit = run.limit(Instant::now(), CHECK_LIMIT, "the limit for the end checks");
+    let news = match session.check(&limit, case.native.is_none()).await {
+        Ok(news) => news,
+        // The test failed already: what became of its machine is a detail.
+        Err(after) if matches!(outcome.verdict, Verdict::Fail { .. }) => {
+            outcome.trusted = false;
+            Some(after.verdict.reason())
+        }
+        Err(after) => {
+            return Outcome {
+                notes: outcome.notes + &after.notes,
+                ..after
+            };
+        }
+    };
+    if let Some(problem) = news {
+        outcome.notes += &format!("--- after the test ---\n{problem}\n");
+        if !matches!(outcome.verdict, Verdict::Fail { .. }) {
+            outcome.verdict = fail(format!(
+                "the machine is not healthy after the test: {problem}"
+            ));
+        }
+    }
+    outcome
+}
+
+/// Adds to an attempt what the machine knows about it.
+pub(crate) fn complete(
+    end: &mut AttemptEnd,
+    session: &Session<'_>,
+    test: &str,
+    others: &[String],
+    findings: &[Finding],
+) {
+    let mut output = session.watcher.output(test);
+    output.push_str(&end.output);
+    if findings_reason(findings).is_some() {
+        output.push_str("--- found on the console and in the journal ---\n");
+        for finding in findings {
+            output.push_str(&format!("{}\n", finding_reason(finding)));
+        }
+    }
+    if let Some(template) = &session.template
+        && !template.findings.is_empty()
+    {
+        output.push_str(&format!("--- found while {} booted ---\n", template.name));
+        for finding in &template.findings {
+            output.push_str(&format!("{}\n", finding_reason(finding)));
+        }
+    }
+    end.output = output;
+    end.artifacts = session.artifacts(test, others);
+    let verdict = std::mem::replace(&mut end.verdict, Verdict::Pass);
+    end.verdict = with_findings(verdict, findings);
+    if let Some(template) = &session.template {
+        let verdict = std::mem::replace(&mut end.verdict, Verdict::Pass);
+        end.verdict = with_template(verdict, &template.name, &template.findings);
+    }
+}

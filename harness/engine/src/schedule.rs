@@ -1,0 +1,385 @@
+//! Starts what there is to do as slots and memory allow, and sees that every test gets its last word.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use kolea_model::{EventKind, InfraCause, Verdict};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::admission::Admission;
+use crate::group::{Group, Member};
+use crate::launch::Start;
+use crate::outcome::infra;
+use crate::policy::soften;
+use crate::run::Run;
+use crate::seat::{Exchange, Seat};
+use crate::template::{Fault, Frozen, Made, TemplateJob, make_template};
+use crate::tour::{Toured, run_group};
+use crate::verify::run_verification;
+
+/// Something that has a slot of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// Tests.
+    Group(Group),
+    /// A template, of the order with that index.
+    Template(usize, TemplateJob),
+    /// A test once more on a machine that boots, and what came of it in a clone.
+    Verify(Group, Verdict),
+}
+
+/// What came of it.
+#[derive(Debug)]
+enum Done {
+    Group(Toured),
+    Template(Made, f64),
+    Verify(f64),
+}
+
+#[derive(Debug)]
+struct Running {
+    work: Arc<Work>,
+    /// The job that had to end before it.
+    after: Option<usize>,
+    /// The memory that it has, in MiB.
+    memory: u64,
+    /// Told when it has the memory that it wants instead.
+    granted: Option<oneshot::Sender<()>>,
+}
+
+/// What runs at once, and one after the other as slots and memory allow; the next stage begins when nothing is left of it.
+pub(crate) struct Stage {
+    run: Arc<Run>,
+    admission: Admission<(Work, Option<usize>)>,
+    /// Groups that wait for a template, by the index of its order.
+    waiting: BTreeMap<usize, Vec<Group>>,
+    tasks: JoinSet<Done>,
+    running: HashMap<u64, Running>,
+    seats: HashMap<Id, u64>,
+    next_seat: u64,
+    exchanges: (
+        mpsc::UnboundedSender<Exchange>,
+        mpsc::UnboundedReceiver<Exchange>,
+    ),
+    /// Tests that are to run once more, and the jobs after which.
+    rerun: Vec<(Member, usize)>,
+    drained: bool,
+}
+
+impl Stage {
+    /// Nothing to do yet.
+    pub fn new(run: &Arc<Run>) -> Self {
+        Stage {
+            admission: Admission::new(run.options.jobs, run.budget),
+            run: Arc::clone(run),
+            waiting: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            seats: HashMap::new(),
+            next_seat: 0,
+            exchanges: mpsc::unbounded_channel(),
+            rerun: Vec::new(),
+            drained: false,
+        }
+    }
+
+    /// A template that is there already.
+    pub fn add_ready(&mut self, order: usize, frozen: Arc<Frozen>) {
+        self.run.events.send(EventKind::TemplateReady {
+            template: frozen.name.clone(),
+            cached: true,
+            save_seconds: 0.0,
+            disk_mib: frozen.template.disk_mib(),
+        });
+        self.run.note_template(order, frozen);
+    }
+
+    /// A template that is to be made.
+    pub fn add_template(&mut self, order: usize, job: TemplateJob) {
+        self.waiting.entry(order).or_default();
+        self.add(Work::Template(order, job), None);
+    }
+
+    /// A group whose machine is to be a clone of the template of that order.
+    pub fn add_clone(&mut self, order: usize, group: Group) {
+        if let Some(frozen) = self.run.template(order) {
+            self.add_on(group, &frozen, None);
+        } else if let Some(waiting) = self.waiting.get_mut(&order) {
+            waiting.push(group);
+        } else {
+            // Its template was tried already, and is not to be had.
+            self.add(Work::Group(group), None);
+        }
+    }
+
+    fn add_on(&mut self, group: Group, frozen: &Arc<Frozen>, after: Option<usize>) {
+        let start = Start::Clone(Arc::clone(frozen));
+        self.add(Work::Group(Group { start, ..group }), after);
+    }
+
+    /// Something that may start at once. `after`: the job that it had to wait for.
+    pub fn add(&mut self, work: Work, after: Option<usize>) {
+        let platform = &self.run.platform;
+        let (cost, priority) = match &work {
+            Work::Group(group) | Work::Verify(group, _) => (self.run.cost(group), group.priority),
+            Work::Template(_, job) => (platform.memory_cost(&job.order.spec), job.priority),
+        };
+        let Err((work, after)) = self.admission.push((work, after), cost, priority) else {
+            return;
+        };
+        match work {
+            Work::Group(group) => too_big(&self.run, &group, cost),
+            Work::Template(order, job) => {
+                let made = Made::Failed(too_big_reason(&self.run, job.order.spec.memory_mib, cost));
+                self.made(order, &job.name, made, after);
+            }
+            Work::Verify(group, _) => self.run.events.warn(format!(
+                "{} is left out: {}",
+                group.name,
+                too_big_reason(&self.run, group.spec.memory_mib, cost)
+            )),
+        }
+    }
+
+    /// Runs until nothing is left. Returns the tests that are to run once more, and the jobs after which.
+    pub async fn run(mut self) -> Vec<(Member, usize)> {
+        let run = Arc::clone(&self.run);
+        loop {
+            if !self.drained && run.control.is_draining() {
+                self.drain();
+            }
+            self.grant();
+            while !self.drained
+                && let Some(((work, after), memory)) = self.admission.take()
+            {
+                self.start(work, after, memory);
+            }
+            tokio::select! {
+                ended = self.tasks.join_next_with_id() => match ended {
+                    None => break,
+                    Some(Ok((id, done))) => self.ended(id, Ok(done)),
+                    Some(Err(error)) => self.ended(error.id(), Err(error)),
+                },
+                Some(exchange) = self.exchanges.1.recv() => self.exchange(exchange),
+                () = run.control.draining(), if !self.drained => {}
+            }
+        }
+        if run.control.is_draining() {
+            run.lose(self.rerun.iter().map(|(member, _)| member));
+            self.rerun.clear();
+        }
+        self.rerun
+    }
+
+    /// Nothing new starts.
+    fn drain(&mut self) {
+        self.drained = true;
+        self.run.announce_interruption();
+        for (work, _) in self.admission.drain() {
+            if let Work::Group(group) = work {
+                self.run.lose(&group.members);
+            }
+        }
+        for group in std::mem::take(&mut self.waiting).into_values().flatten() {
+            self.run.lose(&group.members);
+        }
+    }
+
+    fn start(&mut self, work: Work, after: Option<usize>, memory: u64) {
+        let work = Arc::new(work);
+        let seat = Seat {
+            number: self.next_seat,
+            exchanges: self.exchanges.0.clone(),
+        };
+        self.next_seat += 1;
+        let number = seat.number;
+        let task = {
+            let (run, work) = (Arc::clone(&self.run), Arc::clone(&work));
+            async move {
+                match &*work {
+                    Work::Group(group) => Done::Group(run_group(&run, group, &seat).await),
+                    Work::Template(_, job) => {
+                        let (made, seconds) = make_template(&run, job).await;
+                        Done::Template(made, seconds)
+                    }
+                    Work::Verify(group, in_clone) => {
+                        Done::Verify(run_verification(&run, group, in_clone).await)
+                    }
+                }
+            }
+        };
+        self.seats.insert(self.tasks.spawn(task).id(), number);
+        let running = Running {
+            work,
+            after,
+            memory,
+            granted: None,
+        };
+        self.running.insert(number, running);
+    }
+
+    fn exchange(&mut self, exchange: Exchange) {
+        let Some(running) = self.running.get_mut(&exchange.seat) else {
+            return;
+        };
+        running.granted = Some(exchange.granted);
+        let old = std::mem::take(&mut running.memory);
+        self.admission.exchange(exchange.seat, old, exchange.memory);
+    }
+
+    /// Gives memory to those that wait for another amount of it.
+    fn grant(&mut self) {
+        while let Some((number, memory)) = self.admission.exchanged() {
+            let Some(running) = self.running.get_mut(&number) else {
+                continue;
+            };
+            running.memory = memory;
+            // If nobody waits for it any more, it comes back when the task ends.
+            if let Some(granted) = running.granted.take() {
+                let _ = granted.send(());
+            }
+        }
+    }
+
+    fn ended(&mut self, id: Id, done: Result<Done, JoinError>) {
+        let Some(number) = self.seats.remove(&id) else {
+            return;
+        };
+        let Some(running) = self.running.remove(&number) else {
+            return;
+        };
+        self.admission.withdraw(number);
+        self.admission.release(running.memory);
+        let after = running.after;
+        match done {
+            Ok(Done::Group(toured)) => {
+                let job = self.run.note_job(toured.seconds, after);
+                let rerun = toured.rerun.into_iter().map(|member| (member, job));
+                self.rerun.extend(rerun);
+            }
+            Ok(Done::Verify(seconds)) => {
+                self.run.note_job(seconds, after);
+            }
+            Ok(Done::Template(made, seconds)) => {
+                let job = self.run.note_job(seconds, after);
+                if let Work::Template(order, template) = &*running.work {
+                    self.made(*order, &template.name, made, Some(job));
+                }
+            }
+            Err(error) => self.broke_down(&running.work, &error),
+        }
+    }
+
+    /// A template is there, or never will be: what waited for it can go on.
+    fn made(&mut self, order: usize, name: &str, made: Made, job: Option<usize>) {
+        let groups = self.waiting.remove(&order).unwrap_or_default();
+        let failed = |reason: String| EventKind::TemplateFailed {
+            template: name.to_owned(),
+            reason,
+        };
+        match made {
+            Made::Ready(frozen, save_seconds) => {
+                self.run.events.send(EventKind::TemplateReady {
+                    template: name.to_owned(),
+                    cached: false,
+                    save_seconds,
+                    disk_mib: frozen.template.disk_mib(),
+                });
+                self.run.note_template(order, Arc::clone(&frozen));
+                for group in groups {
+                    self.add_on(group, &frozen, job);
+                }
+            }
+            Made::Failed(reason) => {
+                let why = format!("the template could not be made: {reason}");
+                self.run.events.send(failed(reason));
+                for group in groups {
+                    let start = Start::Boot {
+                        why: Some(why.clone()),
+                    };
+                    self.add(Work::Group(Group { start, ..group }), job);
+                }
+            }
+            Made::Faulty(fault) => {
+                self.run.events.send(failed(fault.verdict.to_string()));
+                for group in groups {
+                    fail_with_machine(&self.run, &group, &fault);
+                }
+            }
+            Made::Lost => {
+                for group in groups {
+                    self.run.lose(&group.members);
+                }
+            }
+        }
+    }
+
+    /// A task of ours has ended early.
+    fn broke_down(&mut self, work: &Work, error: &JoinError) {
+        let reason = format!("kolea's own task ended early: {error}; this is a bug in kolea");
+        match work {
+            Work::Template(order, job) => {
+                self.run.ledger.finish_group(&job.name, 0.0, Verdict::Pass);
+                self.made(*order, &job.name, Made::Failed(reason), None);
+            }
+            Work::Group(group) => {
+                let verdict = infra(InfraCause::Harness, reason);
+                finish_members(&self.run, group, &verdict);
+                self.run.ledger.finish_group(&group.name, 0.0, verdict);
+            }
+            Work::Verify(group, _) => {
+                let verdict = infra(InfraCause::Harness, reason);
+                self.run.ledger.finish_group(&group.name, 0.0, verdict);
+            }
+        }
+    }
+}
+
+fn finish_members(run: &Run, group: &Group, verdict: &Verdict) {
+    let names = group
+        .members
+        .iter()
+        .map(|member| run.test(member).name.as_str());
+    run.ledger.finish_rest(names, verdict);
+}
+
+fn start_all(run: &Run, group: &Group) {
+    run.events.send(EventKind::GroupStarted {
+        group: group.name.clone(),
+        shared: group.shared,
+    });
+    for member in &group.members {
+        run.ledger.start(&run.test(member).name, &group.name);
+    }
+}
+
+fn too_big_reason(run: &Run, memory_mib: u64, cost: u64) -> String {
+    let budget = run.budget;
+    format!(
+        "a machine with {memory_mib} MiB needs {cost} MiB of the host, which has {budget} MiB for machines: \
+         free some memory or ask for smaller machines"
+    )
+}
+
+/// The group's machine can never fit.
+fn too_big(run: &Run, group: &Group, cost: u64) {
+    let reason = too_big_reason(run, group.spec.memory_mib, cost);
+    start_all(run, group);
+    finish_members(run, group, &infra(InfraCause::OutOfMemory, reason));
+    run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);
+}
+
+/// No machine of that kind gets to where the group's tests could start, so none is booted for them.
+fn fail_with_machine(run: &Run, group: &Group, fault: &Fault) {
+    start_all(run, group);
+    for member in &group.members {
+        let test = run.test(member);
+        let mut end = fault.attempt();
+        end.verdict = soften(end.verdict, test.grace_until);
+        let verdict = end.verdict.clone();
+        run.ledger.end(&test.name, end, None);
+        run.ledger.finish(&test.name, verdict);
+    }
+    run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);
+}

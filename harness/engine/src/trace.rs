@@ -1,0 +1,109 @@
+//! Times what is done with a machine, for traces.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, Step};
+use kolea_model::EventKind;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::EventSender;
+
+/// A machine whose every command is told as [`EventKind::MachineStep`] when it has ended.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    machine: Arc<dyn Machine>,
+    /// Its group.
+    owner: String,
+    events: EventSender,
+}
+
+impl Traced {
+    pub fn new(machine: Arc<dyn Machine>, owner: &str, events: EventSender) -> Arc<Self> {
+        Arc::new(Traced {
+            machine,
+            owner: owner.to_owned(),
+            events,
+        })
+    }
+
+    /// The machine itself, for the platform that made it.
+    pub fn inner(&self) -> Arc<dyn Machine> {
+        Arc::clone(&self.machine)
+    }
+
+    /// Tells what the platform did on the machine's behalf since the last time, and returns it.
+    pub fn flush(&self) -> Vec<Step> {
+        let steps = self.machine.take_steps();
+        for step in &steps {
+            self.tell(step.name.clone(), step.began, step.seconds);
+        }
+        steps
+    }
+
+    fn tell(&self, step: String, began: DateTime<Utc>, seconds: f64) {
+        self.events.send(EventKind::MachineStep {
+            machine: self.machine.id().to_owned(),
+            owner: self.owner.clone(),
+            step,
+            began,
+            seconds,
+        });
+    }
+
+    async fn timed<T>(&self, step: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
+        let (began, start) = (Utc::now(), Instant::now());
+        let done = work.await;
+        self.flush();
+        self.tell(step(), began, start.elapsed().as_secs_f64());
+        done
+    }
+}
+
+#[async_trait::async_trait]
+impl Machine for Traced {
+    fn id(&self) -> &str {
+        self.machine.id()
+    }
+
+    fn dir(&self) -> &Path {
+        self.machine.dir()
+    }
+
+    async fn wait_ready(&self, previous: Option<&BootId>) -> Result<BootId, MachineError> {
+        self.timed(
+            || "wait-ready".to_owned(),
+            self.machine.wait_ready(previous),
+        )
+        .await
+    }
+
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError> {
+        let label = exec.label;
+        self.timed(|| format!("exec {label}"), self.machine.exec(exec))
+            .await
+    }
+
+    async fn down(&self) -> Down {
+        self.machine.down().await
+    }
+
+    fn take_lines(&self) -> Option<mpsc::Receiver<Line>> {
+        self.machine.take_lines()
+    }
+
+    fn take_steps(&self) -> Vec<Step> {
+        self.machine.take_steps()
+    }
+
+    fn resets(&self) -> watch::Receiver<u32> {
+        self.machine.resets()
+    }
+
+    async fn stop(&self) -> String {
+        self.timed(|| "stop".to_owned(), self.machine.stop()).await
+    }
+}
