@@ -6,7 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use kolea_model::{Firmware, MachineSpec};
+use kolea_machine::agent::AGENT_PORT;
+use kolea_model::MachineSpec;
 
 use crate::arch::{Arch, FirmwareFiles};
 
@@ -24,6 +25,8 @@ pub mod fds {
     pub const JOURNAL: i32 = 5;
     /// Pipe: port `com.coreos.ignition.journal`.
     pub const IGNITION: i32 = 6;
+    /// Connected socket: port `kolea.agent`.
+    pub const AGENT: i32 = 7;
 }
 
 /// What executes the guest's instructions, decided.
@@ -45,11 +48,25 @@ impl Accelerator {
     }
 }
 
+/// Where a guest's memory is. The guest can't tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// In QEMU, gone with it.
+    Anonymous,
+    /// In a file that the guest writes to: it may become a template's.
+    Shared(PathBuf),
+    /// In a template's file, which stays as it is: what the guest writes is its own. Such a machine waits for its state
+    /// (`-incoming defer`).
+    CopyOnWrite(PathBuf),
+}
+
 /// Everything that a command line depends on besides the spec.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// Architecture.
     pub arch: Arch,
+    /// Versioned machine type.
+    pub machine_type: String,
     /// Accelerator.
     pub accelerator: Accelerator,
     /// The machine's UUID.
@@ -60,6 +77,8 @@ pub struct Inputs {
     pub ignition: PathBuf,
     /// Firmware code, and this machine's own copy of the variables; for UEFI.
     pub firmware: Option<FirmwareFiles>,
+    /// Where its memory is.
+    pub memory: Memory,
 }
 
 /// Accelerator and CPU model: what the accelerator probe has to prove, so it uses them too.
@@ -81,14 +100,11 @@ pub fn accelerator_args(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
 /// The arguments of QEMU, without the program's name.
 pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     let mut args = Args(Vec::new());
-    match (inputs.arch, spec.firmware) {
-        (Arch::X86_64, Firmware::Bios) => {}
-        (Arch::X86_64, Firmware::Uefi) => args.add("-machine", "q35"),
-        (Arch::Aarch64, _) => args.add("-machine", "virt,gic-version=max"),
-    }
+    args.add("-machine", machine(inputs));
     args.0
         .extend(accelerator_args(inputs.arch, inputs.accelerator));
     args.add("-m", spec.memory_mib.to_string());
+    args.memory(spec.memory_mib, &inputs.memory);
     args.add("-smp", spec.cpus.to_string());
     args.add("-object", "rng-random,filename=/dev/urandom,id=rng0");
     args.add("-device", "virtio-rng-pci,rng=rng0");
@@ -164,9 +180,34 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         "-device",
         "virtserialport,chardev=virtioserial2,name=com.coreos.ignition.journal",
     );
+    args.add(
+        "-chardev",
+        format!("socket,id=kolea-agent,fd={}", fds::AGENT),
+    );
+    args.add(
+        "-device",
+        format!("virtserialport,chardev=kolea-agent,name={AGENT_PORT}"),
+    );
     args.pipe("log", fds::CONSOLE);
     args.add("-serial", "chardev:log");
+    if inputs.arch == Arch::X86_64 {
+        // Changes when a machine is restored, and tells the guest's kernel, which reseeds its random numbers.
+        args.add("-device", "vmgenid,guid=auto");
+    }
     args.0
+}
+
+/// The value of `-machine`.
+fn machine(inputs: &Inputs) -> String {
+    let options = match inputs.arch {
+        Arch::X86_64 => "",
+        Arch::Aarch64 => ",gic-version=max",
+    };
+    let memory = match inputs.memory {
+        Memory::Anonymous => "",
+        Memory::Shared(_) | Memory::CopyOnWrite(_) => ",memory-backend=ram",
+    };
+    format!("{}{options}{memory}", inputs.machine_type)
 }
 
 struct Args(Vec<OsString>);
@@ -179,6 +220,20 @@ impl Args {
     fn add(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.0.push(name.into());
         self.0.push(value.as_ref().to_owned());
+    }
+
+    /// Both kinds of files have the same id: QEMU finds memory by it when a state is loaded.
+    fn memory(&mut self, mib: u64, memory: &Memory) {
+        let (path, mode) = match memory {
+            Memory::Anonymous => return,
+            Memory::Shared(path) => (path, "share=on"),
+            Memory::CopyOnWrite(path) => (path, "share=off,readonly=on,rom=off"),
+        };
+        let options = format!("memory-backend-file,id=ram,size={mib}M,{mode},mem-path=");
+        self.add("-object", with_path(&options, path.as_os_str()));
+        if matches!(memory, Memory::CopyOnWrite(_)) {
+            self.add("-incoming", "defer");
+        }
     }
 
     /// A character device that writes to an inherited pipe. `append` keeps QEMU from opening it for truncation, which

@@ -1,3 +1,5 @@
+use kolea_model::Firmware;
+
 use super::*;
 
 fn spec(firmware: Firmware) -> MachineSpec {
@@ -15,6 +17,12 @@ fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
     Inputs {
         arch,
         accelerator,
+        machine_type: match (arch, uefi) {
+            (Arch::Aarch64, _) => "virt-10.0",
+            (Arch::X86_64, true) => "pc-q35-10.0",
+            (Arch::X86_64, false) => "pc-i440fx-10.0",
+        }
+        .to_owned(),
         id: "0-1-2".to_owned(),
         disk: "/w/disk,1.qcow2".into(),
         ignition: "/o/ignition.json".into(),
@@ -22,6 +30,7 @@ fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
             code: "/fw/CODE.fd".into(),
             vars: "/w/VARS.fd".into(),
         }),
+        memory: Memory::Anonymous,
     }
 }
 
@@ -37,7 +46,7 @@ fn a_bios_machine_under_kvm_is_kolas() {
     );
     assert_eq!(
         line,
-        "qemu -accel kvm -cpu host -m 1024 -smp 1 -object rng-random,filename=/dev/urandom,id=rng0 \
+        "qemu -machine pc-i440fx-10.0 -accel kvm -cpu host -m 1024 -smp 1 -object rng-random,filename=/dev/urandom,id=rng0 \
          -device virtio-rng-pci,rng=rng0 -uuid 0-1-2 -nographic -nodefaults -boot order=c,strict=on \
          -device virtio-serial -add-fd fd=5,set=5 -chardev file,id=virtioserial1,path=/dev/fdset/5,append=on \
          -device virtserialport,chardev=virtioserial1,name=mantlejournal \
@@ -48,7 +57,9 @@ fn a_bios_machine_under_kvm_is_kolas() {
          -chardev socket,id=qemu-qmp,fd=3 -mon chardev=qemu-qmp,mode=control \
          -add-fd fd=6,set=6 -chardev file,id=virtioserial2,path=/dev/fdset/6,append=on \
          -device virtserialport,chardev=virtioserial2,name=com.coreos.ignition.journal \
-         -add-fd fd=4,set=4 -chardev file,id=log,path=/dev/fdset/4,append=on -serial chardev:log"
+         -chardev socket,id=kolea-agent,fd=7 -device virtserialport,chardev=kolea-agent,name=kolea.agent \
+         -add-fd fd=4,set=4 -chardev file,id=log,path=/dev/fdset/4,append=on -serial chardev:log \
+         -device vmgenid,guid=auto"
     );
 }
 
@@ -62,7 +73,6 @@ fn emulation_is_threaded_bounded_and_has_kolas_cpu() {
         line.contains("-accel tcg,thread=multi,tb-size=256 -cpu Nehalem "),
         "{line}"
     );
-    assert!(!line.contains("-machine"), "{line}");
 }
 
 #[test]
@@ -71,7 +81,10 @@ fn uefi_machines_are_q35_with_two_flash_chips() {
         &spec(Firmware::Uefi),
         &inputs(Arch::X86_64, Accelerator::Kvm, true),
     );
-    assert!(line.starts_with("qemu -machine q35 -accel kvm "), "{line}");
+    assert!(
+        line.starts_with("qemu -machine pc-q35-10.0 -accel kvm "),
+        "{line}"
+    );
     let flash = "-drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/CODE.fd \
                  -drive if=pflash,unit=1,format=raw,file=/w/VARS.fd";
     assert!(line.contains(flash), "{line}");
@@ -84,7 +97,7 @@ fn aarch64_machines_are_virt() {
         &inputs(Arch::Aarch64, Accelerator::Kvm, true),
     );
     assert!(
-        kvm.starts_with("qemu -machine virt,gic-version=max -accel kvm -cpu host "),
+        kvm.starts_with("qemu -machine virt-10.0,gic-version=max -accel kvm -cpu host "),
         "{kvm}"
     );
     let tcg = line(
@@ -92,6 +105,7 @@ fn aarch64_machines_are_virt() {
         &inputs(Arch::Aarch64, Accelerator::Tcg, true),
     );
     assert!(tcg.contains(" -cpu max,pauth-impdef=on "), "{tcg}");
+    assert!(!tcg.contains("vmgenid"), "{tcg}");
 }
 
 #[test]
@@ -111,4 +125,87 @@ fn quoting_survives_a_shell() {
         shell_quoted(OsStr::new("q"), &words),
         r"q 'a b' 'it'\''s' '' plain=1,2"
     );
+}
+
+/// Every kind of machine: its spec and its inputs.
+fn kinds() -> Vec<(MachineSpec, Inputs)> {
+    let accelerators = [Accelerator::Kvm, Accelerator::Tcg];
+    let kinds = [
+        (Arch::X86_64, Firmware::Bios),
+        (Arch::X86_64, Firmware::Uefi),
+        (Arch::Aarch64, Firmware::Uefi),
+    ];
+    kinds
+        .into_iter()
+        .flat_map(|(arch, firmware)| {
+            accelerators.map(|accelerator| {
+                (
+                    spec(firmware),
+                    inputs(arch, accelerator, firmware == Firmware::Uefi),
+                )
+            })
+        })
+        .collect()
+}
+
+/// What a guest can see of a command line: all of it but where memory is, and that its state is to come.
+fn visible(line: &str) -> String {
+    let mut words = line
+        .split(' ')
+        .map(|word| word.replace(",memory-backend=ram", ""));
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-incoming" => drop(words.next()),
+            "-object" => {
+                let object = words.next().unwrap_or_default();
+                if !object.starts_with("memory-backend-file,") {
+                    kept.extend([word, object]);
+                }
+            }
+            _ => kept.push(word),
+        }
+    }
+    kept.join(" ")
+}
+
+#[test]
+fn guests_cannot_tell_booted_machines_templates_and_clones_apart() {
+    for (spec, inputs) in kinds() {
+        let with = |memory| {
+            let inputs = Inputs {
+                memory,
+                ..inputs.clone()
+            };
+            line(&spec, &inputs)
+        };
+        let booted = with(Memory::Anonymous);
+        let template = with(Memory::Shared("/t/ram,1".into()));
+        let clone = with(Memory::CopyOnWrite("/t/ram,1".into()));
+        assert!(!booted.contains("memory-backend"), "{booted}");
+        assert_eq!(visible(&booted), booted);
+        assert_eq!(visible(&template), booted);
+        assert_eq!(visible(&clone), booted);
+        let object = "-m 1024 -object memory-backend-file,id=ram,size=1024M,";
+        let shared = format!("{object}share=on,mem-path=/t/ram,,1 -smp 1 ");
+        let private = format!(
+            "{object}share=off,readonly=on,rom=off,mem-path=/t/ram,,1 -incoming defer -smp 1 "
+        );
+        assert!(template.contains(&shared), "{template}");
+        assert!(clone.contains(&private), "{clone}");
+        for line in [&template, &clone] {
+            assert!(line.contains(",memory-backend=ram -accel "), "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_machine_has_the_agents_port_last() {
+    for (spec, inputs) in kinds() {
+        let line = line(&spec, &inputs);
+        let port = line.find("name=kolea.agent").unwrap();
+        // Ports are numbered in this order.
+        assert!(line.find("name=mantlejournal").unwrap() < port);
+        assert!(line.find("name=com.coreos.ignition.journal").unwrap() < port);
+    }
 }

@@ -1,337 +1,155 @@
-//! Making a machine: its files, its pipes, its process.
+//! Making a machine that boots.
 
-use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use command_fds::FdMapping;
-use kolea_machine::ignition::{HarnessConfig, render};
-use kolea_machine::journal::stream_unit;
 use kolea_machine::profile::Profile;
-use kolea_machine::ssh::{LastError, SshKey, SshTarget};
-use kolea_machine::{Down, DownKind, LaunchRequest, MachineError};
-use kolea_model::MachineSpec;
-use tokio::net::UnixStream;
-use tokio::net::unix::pipe::Receiver;
-use tokio::sync::mpsc;
+use kolea_machine::ssh::SshKey;
+use kolea_machine::{LaunchRequest, MachineError};
 
 use crate::arch::{Arch, FirmwareFiles};
-use crate::command_line::{self, Accelerator, Inputs, fds};
+use crate::command_line::{self, Accelerator, Inputs, Memory};
+use crate::disk::{Backing, check_room, create_overlay, file_error};
+use crate::files::{MachineFiles, names};
 use crate::image::Image;
-use crate::machine::{Leash, QemuMachine};
-use crate::oom::OomCounters;
-use crate::pumps::{self, Artifact, Listeners, Tail};
-use crate::qmp::Qmp;
-use crate::signs::Signs;
-use crate::supervisor::{Life, MachineFiles, Supervised, supervise};
-use crate::{process, tools};
-
-/// How many lines may wait for their reader.
-const LINES: usize = 4096;
-/// A connection whose guest is silent for three times this is given up.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-
-/// How long a QEMU that closed its monitor may take to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::machine::QemuMachine;
+use crate::pumps::JournalState;
+use crate::start::{Lives, Parts, start};
+use crate::steps::Steps;
+use crate::templates;
+use crate::templates::{Store, names as template_names};
 
 /// What all machines of a run have in common.
 #[derive(Debug)]
 pub struct Common {
     pub arch: Arch,
     pub accelerator: Accelerator,
+    /// Versioned.
+    pub machine_type: String,
     pub qemu: PathBuf,
+    pub qemu_version: String,
     pub qemu_img: PathBuf,
     pub image: Image,
+    pub image_sha256: String,
     /// The UEFI firmware, if machines have one.
     pub firmware: Option<FirmwareFiles>,
     pub profile: Profile,
     pub key: Arc<SshKey>,
 }
 
-/// Starts a machine whose overlay goes to a directory of its own in `work`. Its life is added to `lives`, so that it is known
-/// even if this future is dropped.
+/// Starts a machine whose files go to a directory of its own: in the template cache if it may be frozen and there is one,
+/// in `work` otherwise.
 pub async fn launch(
     common: &Common,
     work: &Path,
+    store: Option<&Store>,
     request: LaunchRequest,
-    lives: &Mutex<Vec<Arc<Life>>>,
+    lives: &Lives,
 ) -> Result<QemuMachine, MachineError> {
     let id = uuid::Uuid::new_v4().to_string();
-    let dir = request.dir.join(&id);
-    fs::create_dir_all(&dir).map_err(|error| file_error("create", &dir, &error))?;
-    let files = MachineFiles(work.join(&id));
-    fs::create_dir(&files.0).map_err(|error| file_error("create", &files.0, &error))?;
-
-    let args = prepare(common, &request, &id, &dir, &files.0).await?;
-    let (ours, theirs) = channels()?;
-
-    let life = Arc::new(Life::default());
-    let leash = Leash(Arc::clone(&life));
-    let signs = Arc::<Signs>::default();
-    let (lines, receiver) = mpsc::channel(LINES);
-    let listeners = Listeners {
-        lines,
-        signs: Arc::clone(&signs),
+    let dir = make_dir(&request.dir, &id)?;
+    let files = match store.filter(|_| request.freezable) {
+        Some(store) => store
+            .partial()
+            .map_err(|error| file_error("make a template in", store.dir(), &error))?,
+        None => machine_files(work, &id)?,
     };
-    let oom = OomCounters::read();
-    let mut child = process::spawn(&common.qemu, &args, theirs)
-        .await
-        .map_err(|error| {
-            MachineError::Launch(format!("{} did not start: {error}", common.qemu.display()))
-        })?;
-    drop(child.stdout.take()); // nothing is said there
-    let stderr = child
-        .stderr
-        .take()
-        .ok_or_else(|| MachineError::Harness("QEMU has no standard error".to_owned()))?;
-
-    let artifact = |name: &str| Artifact::new(dir.join(name));
-    let tail = Tail::default();
-    let pumps = vec![
-        tokio::spawn(pumps::console(
-            ours.console,
-            artifact("console.txt"),
-            listeners.clone(),
-        )),
-        tokio::spawn(pumps::journal(
-            ours.journal,
-            artifact("journal.txt"),
-            artifact("journal.json"),
-            listeners.clone(),
-        )),
-        tokio::spawn(pumps::ignition(
-            ours.ignition,
-            artifact("ignition-virtio-dump.txt"),
-            listeners,
-        )),
-    ];
-    let (qmp, events) = Qmp::start(ours.monitor);
-    let supervised = Supervised {
-        child,
-        events,
-        pumps,
-        stderr: tokio::spawn(pumps::stderr(
-            stderr,
-            artifact("qemu-stderr.txt"),
-            tail.clone(),
-        )),
-        tail: tail.clone(),
-        oom,
-        files,
-        exit_status: dir.join("exit-status.txt"),
+    let memory = if request.freezable {
+        Memory::Shared(make_ram(files.path(), request.spec.memory_mib)?)
+    } else {
+        Memory::Anonymous
     };
-    lives
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(Arc::clone(&life));
-    tokio::spawn(supervise(supervised, Arc::clone(&life)));
-
-    // The monitor answers when the machine has been made; a QEMU that could not make it ends instead.
-    let port = match qmp.ssh_port().await {
-        Ok(port) => port,
-        Err(error) => return Err(start_error(&life, &tail, &error.to_string()).await),
-    };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if let Err(error) = add_ssh_config(&request.dir, &id, address) {
-        tracing::warn!("cannot write {}/ssh-config: {error}", request.dir.display());
-    }
-    Ok(QemuMachine {
-        id,
-        dir,
-        target: SshTarget {
-            address,
-            user: common.profile.user.clone(),
-            key: Arc::clone(&common.key),
-            keepalive: KEEPALIVE,
-        },
-        signs,
-        lines: Mutex::new(Some(receiver)),
-        session: Mutex::new(None),
-        last_error: LastError::default(),
-        leash,
-    })
-}
-
-/// Writes the machine's files and returns QEMU's arguments.
-async fn prepare(
-    common: &Common,
-    request: &LaunchRequest,
-    id: &str,
-    dir: &Path,
-    work: &Path,
-) -> Result<Vec<OsString>, MachineError> {
-    let config = render(
-        &request.provision,
-        &HarnessConfig {
-            user: &common.profile.user,
-            public_key: common.key.public_line(),
-            units: vec![stream_unit()],
-            files: &common.profile.files,
-        },
-    );
-    // QEMU takes a relative path from its own working directory, which is ours; but the command is also shown.
-    let ignition = std::path::absolute(dir.join("ignition.json"))
-        .map_err(|error| file_error("find", dir, &error))?;
+    let config = templates::ignition(common, &request.provision, common.key.public_line());
+    let ignition = dir.join(template_names::IGNITION);
     fs::write(&ignition, config).map_err(|error| file_error("write", &ignition, &error))?;
 
-    let disk = work.join("disk.qcow2");
-    create_overlay(common, &request.spec, &disk).await?;
-    let firmware = match &common.firmware {
-        None => None,
-        Some(template) => {
-            let vars = work.join("firmware-vars.fd");
-            fs::copy(&template.vars, &vars).map_err(|error| file_error("write", &vars, &error))?;
-            Some(FirmwareFiles {
-                code: template.code.clone(),
-                vars,
-            })
-        }
+    let steps = Steps::default();
+    let disk = files.path().join(names::DISK);
+    let wanted = request.spec.disk_gib.unwrap_or(0).saturating_mul(1 << 30);
+    let backing = Backing {
+        path: &common.image.path,
+        format: &common.image.format,
     };
-    let args = command_line::arguments(
-        &request.spec,
-        &Inputs {
-            arch: common.arch,
-            accelerator: common.accelerator,
-            id: id.to_owned(),
-            disk,
-            ignition,
-            firmware,
-        },
-    );
-    let mut command = command_line::shell_quoted(common.qemu.as_os_str(), &args);
-    command.push('\n');
-    let path = dir.join("qemu-command.txt");
-    fs::write(&path, command).map_err(|error| file_error("write", &path, &error))?;
-    Ok(args)
+    let size = (wanted > common.image.virtual_size).then_some(wanted);
+    steps
+        .time(
+            "overlay",
+            create_overlay(&common.qemu_img, backing, size, &disk),
+        )
+        .await?;
+    let vars = common.firmware.as_ref().map(|files| files.vars.as_path());
+    let inputs = Inputs {
+        arch: common.arch,
+        machine_type: common.machine_type.clone(),
+        accelerator: common.accelerator,
+        id: id.clone(),
+        disk,
+        ignition,
+        firmware: firmware(common, vars, files.path())?,
+        memory: memory.clone(),
+    };
+    let parts = Parts {
+        id,
+        dir,
+        args: command_line::arguments(&request.spec, &inputs),
+        files,
+        memory,
+        template: None,
+        journal: JournalState::default(),
+        steps,
+    };
+    let mut started = start(common, parts, lives).await?;
+    started.made().await?;
+    Ok(started.finish())
 }
 
-async fn create_overlay(
+/// Makes the directory of a machine's artefacts and returns its absolute path: QEMU takes a relative one from its own
+/// working directory, which is ours; but the command is also shown.
+pub fn make_dir(group: &Path, id: &str) -> Result<PathBuf, MachineError> {
+    let dir = group.join(id);
+    fs::create_dir_all(&dir).map_err(|error| file_error("create", &dir, &error))?;
+    std::path::absolute(&dir).map_err(|error| file_error("find", &dir, &error))
+}
+
+/// Makes the directory of a machine's files.
+pub fn machine_files(work: &Path, id: &str) -> Result<MachineFiles, MachineError> {
+    let path = work.join(id);
+    MachineFiles::create(path.clone()).map_err(|error| file_error("create", &path, &error))
+}
+
+/// The firmware's code, and a copy of variables for one machine.
+pub fn firmware(
     common: &Common,
-    spec: &MachineSpec,
-    disk: &Path,
-) -> Result<(), MachineError> {
-    let mut args: Vec<OsString> = [
-        "create",
-        "-q",
-        "-f",
-        "qcow2",
-        "-o",
-        "lazy_refcounts=on",
-        "-b",
-    ]
-    .map(OsString::from)
-    .to_vec();
-    args.push(common.image.path.clone().into());
-    args.extend(["-F".into(), common.image.format.clone().into()]);
-    args.push(disk.into());
-    let wanted = spec.disk_gib.unwrap_or(0).saturating_mul(1 << 30);
-    if wanted > common.image.virtual_size {
-        args.push(wanted.to_string().into());
-    }
-    let output = tools::output(&common.qemu_img, args)
-        .await
-        .map_err(|error| MachineError::Launch(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let words = tools::last_words(&output.stderr);
-    let message = format!("cannot create the overlay {}: {words}", disk.display());
-    Err(if words.contains("No space left on device") {
-        MachineError::DiskFull(message)
-    } else {
-        MachineError::Launch(message)
-    })
-}
-
-/// Our ends of what connects us with QEMU.
-struct Channels {
-    monitor: UnixStream,
-    console: Receiver,
-    journal: Receiver,
-    ignition: Receiver,
-}
-
-/// Makes the channels: our ends, and QEMU's by their numbers.
-fn channels() -> Result<(Channels, Vec<FdMapping>), MachineError> {
-    let make = || -> io::Result<(Channels, Vec<FdMapping>)> {
-        let mut theirs = Vec::new();
-        let mut pipe = |child_fd| -> io::Result<Receiver> {
-            let (reader, writer) = io::pipe()?;
-            theirs.push(FdMapping {
-                parent_fd: OwnedFd::from(writer),
-                child_fd,
-            });
-            Receiver::from_owned_fd(OwnedFd::from(reader))
-        };
-        let (console, journal, ignition) = (
-            pipe(fds::CONSOLE)?,
-            pipe(fds::JOURNAL)?,
-            pipe(fds::IGNITION)?,
-        );
-        let (monitor, other) = std::os::unix::net::UnixStream::pair()?;
-        monitor.set_nonblocking(true)?;
-        theirs.push(FdMapping {
-            parent_fd: OwnedFd::from(other),
-            child_fd: fds::MONITOR,
-        });
-        let ours = Channels {
-            monitor: UnixStream::from_std(monitor)?,
-            console,
-            journal,
-            ignition,
-        };
-        Ok((ours, theirs))
+    vars: Option<&Path>,
+    files: &Path,
+) -> Result<Option<FirmwareFiles>, MachineError> {
+    let (Some(firmware), Some(vars)) = (&common.firmware, vars) else {
+        return Ok(None);
     };
-    make().map_err(|error| MachineError::Harness(format!("cannot make pipes for QEMU: {error}")))
+    let copy = files.join(names::FIRMWARE_VARS);
+    let write = || -> io::Result<()> {
+        fs::write(&copy, fs::read(vars)?) // not its permissions
+    };
+    write().map_err(|error| file_error("write", &copy, &error))?;
+    Ok(Some(FirmwareFiles {
+        code: firmware.code.clone(),
+        vars: copy,
+    }))
 }
 
-/// Why QEMU ended, or refused to talk, before it had made the machine.
-async fn start_error(life: &Arc<Life>, tail: &Tail, error: &str) -> MachineError {
-    // A monitor that fails without QEMU ending would be our fault.
-    let ended = tokio::time::timeout(PATIENCE, life.ended()).await;
-    if ended.is_err() {
-        life.kill();
-        life.ended().await;
-        return MachineError::Launch(error.to_owned());
-    }
-    let down = life.down.borrow().clone();
-    match down {
-        Some(Down {
-            kind: DownKind::Died,
-            message,
-        }) if message.starts_with("QEMU ended by itself") => {
-            MachineError::Launch(tail.last_words().unwrap_or(message))
-        }
-        Some(down) => MachineError::Down(down),
-        None => MachineError::Launch(error.to_owned()),
-    }
-}
-
-/// kola's file for `ssh -F`; one entry a machine.
-fn add_ssh_config(dir: &Path, id: &str, address: SocketAddr) -> io::Result<()> {
-    let mut file = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(dir.join("ssh-config"))?;
-    let entry = format!(
-        "Host {id}\n  HostName {}\n  Port {}\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n",
-        address.ip(),
-        address.port()
-    );
-    file.write_all(entry.as_bytes())
-}
-
-fn file_error(action: &str, path: &Path, error: &io::Error) -> MachineError {
-    let message = format!("cannot {action} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            MachineError::DiskFull(message)
-        }
-        _ => MachineError::Harness(message),
-    }
+/// Makes the file for a guest's memory. It has no blocks: the disk is checked for room, but not filled.
+fn make_ram(dir: &Path, memory_mib: u64) -> Result<PathBuf, MachineError> {
+    check_room(dir, memory_mib)?;
+    let path = dir.join(names::RAM);
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|file| file.set_len(memory_mib << 20))
+        .map_err(|error| file_error("create", &path, &error))?;
+    Ok(path)
 }

@@ -3,13 +3,17 @@
 mod accel;
 mod arch;
 mod cache;
+mod channels;
 mod command_line;
 mod console;
+mod disk;
 mod error;
 mod esp;
+mod files;
 mod image;
 mod launch;
 mod machine;
+mod machine_type;
 mod oom;
 mod options;
 mod platform;
@@ -18,7 +22,10 @@ mod process;
 mod pumps;
 mod qmp;
 mod signs;
+mod start;
+mod steps;
 mod supervisor;
+mod templates;
 mod tools;
 mod workdir;
 

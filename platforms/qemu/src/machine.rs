@@ -2,16 +2,25 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kolea_machine::agent::{self, AgentChannel};
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
-use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError};
+use kolea_machine::{
+    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, Step, Template,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::command_line::Memory;
+use crate::files::SharedFiles;
+use crate::pumps::Drain;
+use crate::qmp::Qmp;
 use crate::signs::Signs;
+use crate::steps::Steps;
 use crate::supervisor::Life;
 
 /// A connection that broke since QEMU died is noticed before the death is; this is how long we wait for the latter.
@@ -30,6 +39,15 @@ impl Drop for Leash {
     }
 }
 
+/// Ways to ask the readers of what the machine says.
+#[derive(Debug)]
+pub struct Taps {
+    /// Has a pump read what there is.
+    pub drains: Vec<mpsc::Sender<Drain>>,
+    /// Whether all entries of the journal that have begun have ended.
+    pub whole: watch::Receiver<bool>,
+}
+
 /// A running QEMU process and the way into its guest. Dropping it kills the process.
 #[derive(Debug)]
 pub struct QemuMachine {
@@ -39,7 +57,19 @@ pub struct QemuMachine {
     pub(crate) signs: Arc<Signs>,
     pub(crate) lines: Mutex<Option<mpsc::Receiver<Line>>>,
     pub(crate) session: Mutex<Option<Arc<SshSession>>>,
+    /// Held while a connection is made that nobody asked for before.
+    pub(crate) connecting: tokio::sync::Mutex<()>,
     pub(crate) last_error: LastError,
+    pub(crate) steps: Steps,
+    pub(crate) agent: Arc<AgentChannel>,
+    pub(crate) qmp: Qmp,
+    pub(crate) files: SharedFiles,
+    pub(crate) memory: Memory,
+    pub(crate) taps: Taps,
+    /// What it is a clone of.
+    pub(crate) template: Option<Arc<dyn Template>>,
+    /// Whether it is a clone whose clock, random numbers and keys are its own.
+    pub(crate) woken: AtomicBool,
     pub(crate) leash: Leash,
 }
 
@@ -58,15 +88,84 @@ impl QemuMachine {
         self.last_error.get()
     }
 
-    fn session(&self) -> Result<Arc<SshSession>, MachineError> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        match session.as_ref() {
-            None => Err(MachineError::Ssh("the machine is not ready yet".to_owned())),
-            Some(session) if session.is_closed() => {
-                Err(MachineError::Ssh("the connection is closed".to_owned()))
-            }
-            Some(session) => Ok(Arc::clone(session)),
+    /// The connection that commands go over. A clone's is made when the first command needs it.
+    async fn session(&self) -> Result<Arc<SshSession>, MachineError> {
+        if let Some(session) = self.current_session() {
+            return session;
         }
+        let mut resets = self.resets();
+        let awake = self.woken.load(Ordering::Acquire) && *resets.borrow() == 0;
+        if !awake {
+            return Err(MachineError::Ssh("the machine is not ready yet".to_owned()));
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(session) = self.current_session() {
+            return session;
+        }
+        tokio::select! {
+            biased;
+            _ = resets.wait_for(|count| *count > 0) => {
+                Err(MachineError::Ssh("the guest was reset".to_owned()))
+            }
+            (session, _) = self.connect(None) => Ok(self.keep(session)),
+        }
+    }
+
+    fn current_session(&self) -> Option<Result<Arc<SshSession>, MachineError>> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = session.as_ref()?;
+        Some(if session.is_closed() {
+            Err(MachineError::Ssh("the connection is closed".to_owned()))
+        } else {
+            Ok(Arc::clone(session))
+        })
+    }
+
+    fn keep(&self, session: SshSession) -> Arc<SshSession> {
+        let session = Arc::new(session);
+        let mut slot = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Arc::clone(&session));
+        session
+    }
+
+    /// Whether this is a clone that nobody has spoken with yet.
+    fn sleeping(&self) -> Option<&GuestFacts> {
+        let asleep = !self.woken.load(Ordering::Acquire) && *self.resets().borrow() == 0;
+        self.template
+            .as_ref()
+            .filter(|_| asleep)
+            .map(|template| template.guest())
+    }
+
+    /// The first contact with a clone. Only its agent can make it a machine of its own: our key is not in it yet.
+    async fn wake(&self, guest: &GuestFacts) -> Result<BootId, MachineError> {
+        let wake = agent::wake(guest, self.target.key.public_line());
+        let woken = match self.agent.exec(&wake).await {
+            Ok(output) => agent::woken(guest, &output),
+            Err(error) => Err(error),
+        };
+        let boot = woken.map_err(|error| {
+            MachineError::Guest(format!(
+                "the clone's agent (kolet-agent.service) did not wake it: {error}"
+            ))
+        })?;
+        self.woken.store(true, Ordering::Release);
+        Ok(boot)
+    }
+
+    async fn ready(&self, previous: Option<&BootId>) -> Result<BootId, MachineError> {
+        if previous.is_none()
+            && let Some(guest) = self.sleeping()
+        {
+            return self.steps.time("wake", self.wake(guest)).await;
+        }
+        // Whatever happened to the guest, the agent is not expected to have outlived it.
+        if self.template.is_some() {
+            self.agent.give_up();
+        }
+        let (session, boot) = self.connect(previous).await;
+        self.keep(session);
+        Ok(boot)
     }
 
     /// Goes on trying to log in, but not before there is a reason to: QEMU's user network accepts connections in the guest's
@@ -90,11 +189,26 @@ impl QemuMachine {
         }
     }
 
+    /// The machine's end, if an error turns out to come from that.
+    async fn cause(&self, error: MachineError) -> MachineError {
+        match timeout(DEATH_NOTICE, self.down()).await {
+            Ok(down) => MachineError::Down(down),
+            Err(_) => error,
+        }
+    }
+
     async fn try_exec(&self, exec: &Exec) -> Result<ExecOutput, MachineError> {
-        let session = self.session()?;
+        let work = async {
+            let served = self.woken.load(Ordering::Acquire) && self.agent.is_idle();
+            if exec.root && served {
+                self.agent.exec(exec).await
+            } else {
+                self.session().await?.exec(exec).await
+            }
+        };
         tokio::select! {
             biased;
-            output = session.exec(exec) => output,
+            output = work => output,
             down = self.down() => Err(MachineError::Down(down)),
         }
     }
@@ -118,11 +232,11 @@ impl Machine for QemuMachine {
     async fn wait_ready(&self, previous: Option<&BootId>) -> Result<BootId, MachineError> {
         tokio::select! {
             biased;
-            (session, boot) = self.connect(previous) => {
-                let mut slot = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-                *slot = Some(Arc::new(session));
-                Ok(boot)
-            }
+            ready = self.ready(previous) => match ready {
+                // What looks like the agent's fault may be that of the machine.
+                Err(error) => Err(self.cause(error).await),
+                ready => ready,
+            },
             down = self.down() => Err(MachineError::Down(down)),
         }
     }
@@ -130,10 +244,7 @@ impl Machine for QemuMachine {
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError> {
         match self.try_exec(&exec).await {
             // What looks like SSH's fault may be that of the machine.
-            Err(MachineError::Ssh(message)) => match timeout(DEATH_NOTICE, self.down()).await {
-                Ok(down) => Err(MachineError::Down(down)),
-                Err(_) => Err(MachineError::Ssh(message)),
-            },
+            Err(error @ MachineError::Ssh(_)) => Err(self.cause(error).await),
             result => result,
         }
     }
@@ -153,6 +264,10 @@ impl Machine for QemuMachine {
             .take()
     }
 
+    fn take_steps(&self) -> Vec<Step> {
+        self.steps.take()
+    }
+
     fn resets(&self) -> watch::Receiver<u32> {
         self.life().resets.subscribe()
     }
@@ -167,6 +282,7 @@ impl Machine for QemuMachine {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         drop(session);
+        self.agent.give_up();
         self.life().ended().await
     }
 }

@@ -37,6 +37,10 @@ impl Bench {
     }
 }
 
+async fn run(pipe: Receiver, sink: impl Sink) {
+    pump(pipe, sink, mpsc::channel(1).1).await;
+}
+
 #[tokio::test]
 async fn the_console_is_kept_as_it_is_and_told_line_by_line() {
     let mut bench = bench();
@@ -48,7 +52,7 @@ async fn the_console_is_kept_as_it_is_and_told_line_by_line() {
         .await
         .unwrap();
     drop(bench.input);
-    console(bench.output, file, bench.listeners).await;
+    run(bench.output, Console::new(file, bench.listeners)).await;
     signs.kick.notified().await;
     let mut lines = Vec::new();
     while let Some(line) = bench.lines.recv().await {
@@ -66,7 +70,7 @@ async fn nobody_listening_and_no_space_do_not_stop_a_pump() {
     // Writing to it fails with ENOSPC.
     let file = Artifact::new("/dev/full".into());
     drop(bench.lines);
-    let pump = tokio::spawn(console(bench.output, file, bench.listeners));
+    let pump = tokio::spawn(run(bench.output, Console::new(file, bench.listeners)));
     for _ in 0..100 {
         bench.input.write_all(&[b'\n'; 10_000]).await.unwrap();
     }
@@ -87,7 +91,8 @@ async fn the_journal_is_written_for_people_and_for_programs() {
     bench.input.write_all(entry).await.unwrap();
     let (input, signs) = (bench.input, Arc::clone(&bench.listeners.signs));
     drop(input);
-    journal(bench.output, text, json, bench.listeners.clone()).await;
+    let journal = Journal::new(text, json, bench.listeners.clone(), JournalState::default());
+    run(bench.output, journal).await;
     signs.kick.notified().await;
     assert!(signs.sshd(None).await);
     let Some(Line::Journal(entry)) = bench.lines.recv().await else {
@@ -112,11 +117,62 @@ async fn the_last_journal_of_an_initramfs_is_told() {
     let input = std::mem::replace(&mut bench.input, pipe::pipe().unwrap().0);
     drop(input);
     let output = std::mem::replace(&mut bench.output, pipe::pipe().unwrap().1);
-    ignition(output, file, bench.listeners.clone()).await;
+    run(output, Ignition::new(file, bench.listeners.clone())).await;
     let Some(Line::Journal(entry)) = bench.lines.recv().await else {
         panic!("no entry");
     };
     assert_eq!(entry.message, "Ignition failed");
     assert!(bench.lines.try_recv().is_err());
     assert!(bench.read("dump").ends_with("{}\n"));
+}
+
+#[tokio::test]
+async fn what_is_in_a_pipe_is_drained_on_request() {
+    let mut bench = bench();
+    let (requests, receiver) = mpsc::channel(1);
+    let artifact = |name| bench.artifact(name);
+    let journal = Journal::new(
+        artifact("text"),
+        artifact("json"),
+        bench.listeners.clone(),
+        JournalState::default(),
+    );
+    let whole = journal.whole();
+    let pump = tokio::spawn(pump(bench.output, journal, receiver));
+    let drain = async || {
+        let (reply, answer) = oneshot::channel();
+        requests.send(reply).await.unwrap();
+        answer.await.unwrap()
+    };
+    assert_eq!(drain().await, 0);
+    // Nothing has run in between: only the kernel knows that these bytes have arrived.
+    bench.input.write_all(b"MESSAGE=a").await.unwrap();
+    drain().await;
+    assert!(!*whole.borrow());
+    bench.input.write_all(b"\n\n").await.unwrap();
+    drain().await;
+    assert!(*whole.borrow());
+    assert!(bench.lines.try_recv().is_ok());
+    drop(bench.input);
+    pump.await.unwrap();
+}
+
+#[test]
+fn an_artefact_goes_on_after_a_seam() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, after) = (dir.path().join("before"), dir.path().join("after"));
+    std::fs::write(&before, "boot\n").unwrap();
+    Artifact::after(after.clone(), &before, "-- seam --\n").write(b"on\n");
+    assert_eq!(
+        std::fs::read_to_string(&after).unwrap(),
+        "boot\n-- seam --\non\n"
+    );
+    // A machine that said nothing has no file.
+    let none = dir.path().join("none");
+    Artifact::after(after.clone(), &none, "-- seam --\n");
+    assert!(
+        std::fs::read_to_string(&after)
+            .unwrap()
+            .ends_with("-- seam --\n")
+    );
 }

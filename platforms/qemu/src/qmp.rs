@@ -45,6 +45,8 @@ pub enum QmpEvent {
     Stop,
     /// The machine runs on.
     Resume,
+    /// A state that is saved or loaded has come to this status, such as `completed` or `failed`.
+    Migration(String),
     /// A disk could not be read or written.
     BlockIoError {
         /// Whether the host has no space left.
@@ -217,6 +219,7 @@ fn parse_event(name: &Value, data: &Value) -> Option<QmpEvent> {
         "RESET" => Some(QmpEvent::Reset),
         "STOP" => Some(QmpEvent::Stop),
         "RESUME" => Some(QmpEvent::Resume),
+        "MIGRATION" => Some(QmpEvent::Migration(text("status"))),
         "BLOCK_IO_ERROR" => Some(QmpEvent::BlockIoError {
             no_space: flag("nospace"),
             action: text("action"),

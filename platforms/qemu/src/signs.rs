@@ -33,6 +33,13 @@ impl Default for Signs {
 }
 
 impl Signs {
+    /// Of a guest whose SSH server has started before, in that boot.
+    pub fn of_running(boot: &BootId) -> Signs {
+        let signs = Signs::default();
+        signs.boot.send_replace(boot.0.replace('-', ""));
+        signs
+    }
+
     /// Takes in a message: of the console, or of the journal, which knows the boot.
     pub fn note(&self, message: &str, boot: Option<&str>) {
         self.heard.send_replace(Instant::now());
@@ -100,6 +107,14 @@ mod tests {
             Some("cd"),
         );
         assert!(signs.sshd(Some(&before)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_boot_of_a_template_goes_on_in_its_clones() {
+        let boot = BootId("a-b".to_owned());
+        let signs = Signs::of_running(&boot);
+        assert!(signs.sshd(None).await);
+        assert!(!signs.sshd(Some(&boot)).await);
     }
 
     #[tokio::test(start_paused = true)]

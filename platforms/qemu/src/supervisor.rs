@@ -8,16 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kolea_machine::{Down, DownKind};
+use kolea_machine::agent::AgentChannel;
+use kolea_machine::{Down, DownKind, Template};
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::command_line::Memory;
+use crate::files::SharedFiles;
 use crate::oom::OomCounters;
 use crate::pumps::Tail;
 use crate::qmp::QmpEvent;
+
+/// The signal's number.
+const SIGBUS: i32 = Signal::SIGBUS as i32;
 
 /// How long what a dead process has left in its pipes may take to be read: a reader of the lines that stalls must not
 /// keep the machine from ending.
@@ -32,6 +38,8 @@ pub struct Life {
     pub exit: watch::Sender<Option<String>>,
     /// Resets so far.
     pub resets: watch::Sender<u32>,
+    /// How far the saving or loading of its state is, in QEMU's words; empty at first.
+    pub migration: watch::Sender<String>,
     /// Whether we ended it.
     stopping: AtomicBool,
     kill: Notify,
@@ -42,6 +50,11 @@ impl Life {
     pub fn kill(&self) {
         self.stopping.store(true, Ordering::Release);
         self.kill.notify_one();
+    }
+
+    /// Notes that we have asked the process to end by itself.
+    pub fn expect_end(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Whether the process is still there and nobody has asked for its end.
@@ -83,25 +96,16 @@ pub struct Supervised {
     pub tail: Tail,
     /// The counters from before the process was started.
     pub oom: OomCounters,
-    /// The directory of what only the process needs (disk, firmware variables); removed with it.
-    pub files: MachineFiles,
+    /// What only the process needs (disk, firmware variables); removed with it.
+    pub files: SharedFiles,
+    /// Where the guest's memory is.
+    pub memory: Memory,
+    /// What it was cloned from, which has to stay for as long as the process does.
+    pub template: Option<Arc<dyn Template>>,
+    /// The channel of an agent that does not survive a reset.
+    pub agent: Option<Arc<AgentChannel>>,
     /// Where the end is noted.
     pub exit_status: PathBuf,
-}
-
-/// A directory that is removed on drop.
-#[derive(Debug)]
-pub struct MachineFiles(pub PathBuf);
-
-impl Drop for MachineFiles {
-    fn drop(&mut self) {
-        match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!("cannot remove {}: {error}", self.0.display());
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Watches until the process has ended and everything that belongs to it is gone.
@@ -111,7 +115,7 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     let status = loop {
         tokio::select! {
             event = supervised.events.recv(), if monitored => match event {
-                Some(event) => guest_shutdown |= note(event, &life),
+                Some(event) => guest_shutdown |= note(event, &life, supervised.agent.as_deref()),
                 None => monitored = false,
             },
             status = supervised.child.wait() => break status,
@@ -125,7 +129,7 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     // The process is dead: its last words come at once, and then the pipes and the monitor end.
     let rest = async {
         while let Some(event) = supervised.events.recv().await {
-            guest_shutdown |= note(event, &life);
+            guest_shutdown |= note(event, &life, supervised.agent.as_deref());
         }
         (&mut supervised.stderr).await
     };
@@ -137,6 +141,7 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
             guest_shutdown,
             out_of_memory: OomCounters::read().rose_since(&supervised.oom),
             last_words: supervised.tail.last_words(),
+            memory: supervised.memory,
         }),
         Err(error) => Down {
             kind: DownKind::Died,
@@ -144,7 +149,8 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
         },
     };
     life.set_down(end.clone());
-    drop(supervised.files);
+    drop(supervised.files.take());
+    drop(supervised.template);
     for mut pump in supervised.pumps {
         if timeout(DRAIN, &mut pump).await.is_err() {
             pump.abort();
@@ -163,7 +169,7 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
 }
 
 /// Takes an event in; whether it says that the guest shut itself down.
-fn note(event: QmpEvent, life: &Life) -> bool {
+fn note(event: QmpEvent, life: &Life, agent: Option<&AgentChannel>) -> bool {
     match event {
         QmpEvent::Shutdown { guest, reason } => {
             tracing::debug!(guest, reason, "QEMU shuts down");
@@ -171,6 +177,9 @@ fn note(event: QmpEvent, life: &Life) -> bool {
         }
         QmpEvent::Reset => {
             life.resets.send_modify(|count| *count += 1);
+            if let Some(agent) = agent {
+                agent.give_up();
+            }
             false
         }
         QmpEvent::BlockIoError {
@@ -190,6 +199,10 @@ fn note(event: QmpEvent, life: &Life) -> bool {
             tracing::warn!("a machine's disk had an error ({action}): {reason}");
             false
         }
+        QmpEvent::Migration(status) => {
+            life.migration.send_replace(status);
+            false
+        }
         QmpEvent::Stop | QmpEvent::Resume => false,
     }
 }
@@ -202,6 +215,7 @@ struct End {
     guest_shutdown: bool,
     out_of_memory: bool,
     last_words: Option<String>,
+    memory: Memory,
 }
 
 fn describe(end: &End) -> Down {
@@ -216,6 +230,7 @@ fn describe(end: &End) -> Down {
             "QEMU was killed by the kernel for lack of memory; use a smaller -j, or give the run more memory"
                 .to_owned(),
         ),
+        (Some(SIGBUS), _) if end.memory != Memory::Anonymous => lost_memory(&end.memory),
         (Some(signal), _) => {
             let name = Signal::try_from(signal)
                 .map_or_else(|_| String::new(), |name| format!(" ({})", name.as_str()));
@@ -224,6 +239,7 @@ fn describe(end: &End) -> Down {
                 words(format!("QEMU was killed by signal {signal}{name}")),
             )
         }
+        (None, Some(0)) if end.stopping => (DownKind::Stopped, "stopped by kolea".to_owned()),
         (None, Some(0)) if end.guest_shutdown => (
             DownKind::PoweredOff,
             "the guest powered itself off".to_owned(),
@@ -239,6 +255,27 @@ fn describe(end: &End) -> Down {
     Down { kind, message }
 }
 
+/// SIGBUS: where memory is a file, that is how the kernel says that a page of it can't be had.
+fn lost_memory(memory: &Memory) -> (DownKind, String) {
+    match memory {
+        Memory::CopyOnWrite(ram) => (
+            DownKind::Died,
+            format!(
+                "QEMU could not read the guest's memory from {}: the template was damaged while it was used",
+                ram.display()
+            ),
+        ),
+        Memory::Shared(ram) => (
+            DownKind::DiskFull,
+            format!(
+                "the host's disk is full: the guest's memory cannot be written to {}; make room there, or use no templates",
+                ram.display()
+            ),
+        ),
+        Memory::Anonymous => (DownKind::Died, "QEMU lost the guest's memory".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +288,7 @@ mod tests {
             guest_shutdown: false,
             out_of_memory: false,
             last_words: Some("words".to_owned()),
+            memory: Memory::Anonymous,
         }
     }
 
@@ -279,6 +317,17 @@ mod tests {
             ..end(11)
         };
         assert_eq!(kind(&crash), DownKind::Died);
+        let no_room = End {
+            memory: Memory::Shared("/t/ram".into()),
+            ..end(SIGBUS)
+        };
+        assert_eq!(kind(&no_room), DownKind::DiskFull);
+        let damaged = End {
+            memory: Memory::CopyOnWrite("/t/ram".into()),
+            ..end(SIGBUS)
+        };
+        assert_eq!(kind(&damaged), DownKind::Died);
+        assert!(describe(&damaged).message.contains("/t/ram"));
         let off = End {
             guest_shutdown: true,
             ..end(0)
@@ -289,5 +338,10 @@ mod tests {
             "QEMU ended by itself with status 1: words"
         );
         assert_eq!(kind(&end(0)), DownKind::Died);
+        let asked = End {
+            stopping: true,
+            ..end(0)
+        };
+        assert_eq!(kind(&asked), DownKind::Stopped);
     }
 }

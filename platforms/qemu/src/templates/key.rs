@@ -1,0 +1,189 @@
+//! What a template is of. Templates with equal keys are interchangeable.
+
+use std::path::Path;
+
+use kolea_machine::agent;
+use kolea_machine::ignition::{HarnessConfig, render};
+use kolea_machine::journal::stream_unit;
+use kolea_machine::{Provision, TemplateOrder};
+use kolea_model::MachineSpec;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cache::hex;
+use crate::command_line::{Accelerator, accelerator_args};
+use crate::launch::Common;
+use crate::tools;
+
+/// Everything that a template's machine depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemplateKey {
+    /// The image's path: the frozen disk refers to it.
+    pub image: String,
+    /// Its SHA-256.
+    pub image_sha256: String,
+    /// QEMU's version, as it says it.
+    pub qemu: String,
+    /// The versioned machine type.
+    pub machine_type: String,
+    /// Accelerator and CPU model, as options of QEMU.
+    pub accelerator: String,
+    /// The host's CPU and kernel, where the guest sees them (KVM).
+    pub host: String,
+    /// The firmware's code, if it is a file.
+    pub firmware: String,
+    /// The machine.
+    pub spec: MachineSpec,
+    /// The Ignition config, but for our key.
+    pub ignition: String,
+    /// kolea's version.
+    pub kolea: String,
+    /// What kolea brings into the guest before it is frozen.
+    pub agent: String,
+}
+
+impl TemplateKey {
+    /// The key for an order.
+    pub fn new(common: &Common, order: &TemplateOrder) -> TemplateKey {
+        let args: Vec<String> = accelerator_args(common.arch, common.accelerator)
+            .iter()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect();
+        TemplateKey {
+            image: common.image.path.display().to_string(),
+            image_sha256: common.image_sha256.clone(),
+            qemu: common.qemu_version.clone(),
+            machine_type: common.machine_type.clone(),
+            accelerator: args.join(" "),
+            host: match common.accelerator {
+                Accelerator::Kvm => host(),
+                Accelerator::Tcg => String::new(),
+            },
+            firmware: common.firmware.as_ref().map_or_else(String::new, |files| {
+                tools::fingerprint(&files.code).unwrap_or_default()
+            }),
+            spec: order.spec.clone(),
+            ignition: ignition(common, &order.provision, ""),
+            kolea: env!("CARGO_PKG_VERSION").to_owned(),
+            agent: agent::fingerprint(),
+        }
+    }
+
+    /// A short name: the beginning of its hash. Fields are hashed in the order of their declaration.
+    pub fn name(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default(); // strings and numbers can't fail
+        let mut digest = hex(&Sha256::digest(text));
+        digest.truncate(16);
+        digest
+    }
+
+    /// Whether only QEMU's version is another: such a template can't be loaded any more.
+    pub fn is_outdated(&self, current: &TemplateKey) -> bool {
+        self.qemu != current.qemu
+            && TemplateKey {
+                qemu: current.qemu.clone(),
+                machine_type: current.machine_type.clone(),
+                ..self.clone()
+            } == *current
+    }
+}
+
+/// The config of a machine, with that key for SSH.
+pub fn ignition(common: &Common, provision: &Provision, public_key: &str) -> String {
+    render(
+        provision,
+        &HarnessConfig {
+            user: &common.profile.user,
+            public_key,
+            units: vec![stream_unit()],
+            files: &common.profile.files,
+        },
+    )
+}
+
+/// The CPU's first description in `/proc/cpuinfo`, and the kernel's release.
+fn host() -> String {
+    let read = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    // What changes from moment to moment, or from CPU to CPU, is left out.
+    let lasting = |line: &&str| {
+        ![
+            "cpu MHz",
+            "bogomips",
+            "processor",
+            "apicid",
+            "initial apicid",
+            "core id",
+            "physical id",
+        ]
+        .iter()
+        .any(|name| line.starts_with(name))
+    };
+    let lines: Vec<&str> = cpu
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(lasting)
+        .collect();
+    let digest = hex(&Sha256::digest(lines.join("\n")));
+    let release = read("/proc/sys/kernel/osrelease");
+    format!("{} {}", &digest[..16], release.trim())
+}
+
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// Some key.
+    pub fn key(image_sha256: &str) -> TemplateKey {
+        TemplateKey {
+            image: "/i".to_owned(),
+            image_sha256: image_sha256.to_owned(),
+            qemu: "10.0.2".to_owned(),
+            machine_type: "pc-i440fx-10.0".to_owned(),
+            accelerator: "tcg".to_owned(),
+            host: String::new(),
+            firmware: String::new(),
+            spec: MachineSpec {
+                memory_mib: 1024,
+                cpus: 1,
+                disk_gib: None,
+                firmware: kolea_model::Firmware::Bios,
+                internet: false,
+                hostname: "qemu0".to_owned(),
+            },
+            ignition: "{}".to_owned(),
+            kolea: "0".to_owned(),
+            agent: "0".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::key;
+    use super::*;
+
+    #[test]
+    fn whatever_differs_gives_another_name() {
+        let a = key("a");
+        assert_eq!(a.name(), key("a").name());
+        assert_eq!(a.name().len(), 16);
+        assert_ne!(a.name(), key("b").name());
+        let mut other = a.clone();
+        other.spec.memory_mib = 2048;
+        assert_ne!(a.name(), other.name());
+        let upgraded = TemplateKey {
+            qemu: "10.1.0".to_owned(),
+            machine_type: "pc-i440fx-10.1".to_owned(),
+            ..a.clone()
+        };
+        assert!(a.is_outdated(&upgraded));
+        assert!(!a.is_outdated(&a));
+        assert!(!other.is_outdated(&upgraded));
+    }
+
+    #[test]
+    fn the_host_is_the_same_as_before() {
+        assert_eq!(host(), host());
+    }
+}
