@@ -7,6 +7,8 @@ pub(crate) mod forecast;
 mod layout;
 mod orders;
 #[cfg(test)]
+mod template_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_days;
+mod bad_templates;
 mod check;
+mod clones;
 mod good_days;
 mod random;
 mod rig;
 mod stopping;
+mod verifying;

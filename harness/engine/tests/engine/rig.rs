@@ -8,7 +8,8 @@ use kolea_fake::FakePlatform;
 use kolea_machine::NativeTest;
 use kolea_machine::profile::Profile;
 use kolea_model::{
-    Event, EventKind, ExitCode, ExternalTest, SkipReason, TestCase, TestSource, Verdict,
+    Event, EventKind, ExitCode, ExternalTest, Origin, SkipReason, TestCase, TestSource, UserConfig,
+    Verdict,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -88,6 +89,20 @@ impl Rig {
 
     pub fn options(mut self, change: impl FnOnce(&mut RunOptions)) -> Self {
         change(&mut self.options);
+        self
+    }
+
+    /// With templates, for this run only.
+    pub fn templates(self) -> Self {
+        self.options(|options| options.templates = true)
+    }
+
+    /// With this Ignition config, for the test added last.
+    pub fn config(mut self, text: &str) -> Self {
+        self.cases.last_mut().unwrap().test.config = Some(UserConfig {
+            path: PathBuf::from("config.ign"),
+            text: text.into(),
+        });
         self
     }
 
@@ -204,6 +219,50 @@ impl Report {
                 _ => None,
             })
             .unwrap()
+    }
+
+    /// Where the machines of a group got their state from, one after the other: `boot`, `boot: WHY` or the template's name.
+    pub fn origins(&self, group: &str) -> Vec<String> {
+        self.kinds()
+            .filter_map(|kind| match kind {
+                EventKind::MachineStarted { owner, origin, .. } if owner == group => {
+                    Some(match origin {
+                        Origin::Boot { why: None } => "boot".to_owned(),
+                        Origin::Boot { why: Some(why) } => format!("boot: {why}"),
+                        Origin::Clone { template, .. } => template.clone(),
+                    })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The templates of the plan, and the groups that wait for them.
+    pub fn templates(&self) -> Vec<(&str, Vec<&str>)> {
+        let plan = self.kinds().find_map(|kind| match kind {
+            EventKind::RunStarted { plan, .. } => Some(plan),
+            _ => None,
+        });
+        let templates = plan.unwrap().templates.iter();
+        templates
+            .map(|template| {
+                let groups = template.groups.iter().map(String::as_str);
+                (template.name.as_str(), groups.collect())
+            })
+            .collect()
+    }
+
+    /// How long the run took, and what it would have taken at least, in seconds.
+    pub fn run_seconds(&self) -> (f64, f64) {
+        let end = self.kinds().find_map(|kind| match kind {
+            EventKind::RunFinished {
+                seconds,
+                lower_bound_seconds,
+                ..
+            } => Some((*seconds, lower_bound_seconds.unwrap_or_default())),
+            _ => None,
+        });
+        end.unwrap()
     }
 
     pub fn machines(&self) -> usize {
