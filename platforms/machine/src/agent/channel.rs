@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+use super::reboot::REBOOT_ACK;
 use crate::{Exec, ExecOutput, MachineError};
 
 /// What an answer may take: both streams at their limit, and what stands between them.
@@ -23,7 +24,7 @@ const HELLO_LIMIT: usize = 256;
 /// A connection with the agent of a machine.
 ///
 /// It is usable until something goes wrong: an answer that makes no sense, a command that nobody waits for any more,
-/// [`AgentChannel::give_up`]. From then on it is closed, which ends the agent, and SSH is what remains.
+/// the acknowledgement of a reboot, [`AgentChannel::give_up`]. From then on it is closed, which ends the agent, and SSH is what remains.
 #[derive(Debug)]
 pub struct AgentChannel {
     /// Empty while a command runs, and after the end.
@@ -111,7 +112,8 @@ impl AgentChannel {
             }
         };
         let mut slot = self.lock();
-        if !*self.given_up.borrow() {
+        // The agent goes down with its machine, whatever becomes of the answer to that.
+        if !*self.given_up.borrow() && label != REBOOT_ACK {
             *slot = Some(socket);
         }
         Ok(result)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# kolet: the harness's hand in the guest. Runs a test's unit, and passes on the test's wish to reboot.
+# kolet: the harness's hand in the guest. Runs a test's unit, passes on the test's wish to reboot, and does in clones what
+# the harness would otherwise log in for.
 # Every process costs an emulated guest tens of milliseconds, so the shell does what it can by itself.
 set -u
 LC_ALL=C
@@ -26,6 +27,7 @@ usage: kolet run-test-unit [--deny-reboots] [--env-from-stdin] UNIT
        kolet reboot-request MARK
        kolet soft-reboot-request MARK
        kolet httpd [--port 80] [--path ./]
+       kolet serve [-]
        kolet version
 END
     exit 2
@@ -33,6 +35,11 @@ END
 
 # What a test calls: the autopkgtest way to reboot in the middle of a test.
 write_reboot_scripts() {
+    [ ! -x "$tmp/autopkgtest-soft-reboot-prepare" ] || return 0
+    write_reboot_scripts_anew || die "cannot write the reboot scripts to $tmp"
+}
+
+write_reboot_scripts_anew() {
     umask 022
     printf '#!/bin/sh\nset -e\n%s/kolet reboot-request "$@"\nexec reboot\n' "$bin" >"$tmp/autopkgtest-reboot"
     printf '#!/bin/sh\nexec %s/kolet reboot-request "$@"\n' "$bin" >"$tmp/autopkgtest-reboot-prepare"
@@ -40,6 +47,11 @@ write_reboot_scripts() {
     printf '#!/bin/sh\nexec %s/kolet soft-reboot-request "$@"\n' "$bin" >"$tmp/autopkgtest-soft-reboot-prepare"
     chmod 0755 "$tmp/autopkgtest-reboot" "$tmp/autopkgtest-reboot-prepare" \
         "$tmp/autopkgtest-soft-reboot" "$tmp/autopkgtest-soft-reboot-prepare"
+}
+
+# What the test's wish to reboot comes through.
+make_fifo() {
+    [ -p "$run/kolet-reboot" ] || mkfifo -m 0600 "$run/kolet-reboot" || die "cannot make $run/kolet-reboot"
 }
 
 # read_state UNIT: sets main_pid, code, status (of the main process), active, sub and result (of the unit).
@@ -68,9 +80,19 @@ wait_for_pid() {
 }
 
 # log_end UNIT: everything that the unit has written is in the journal before the mark that the harness waits for.
+# A kolet that serves is connected with the journal, by descriptor 8.
 log_end() {
     journalctl --sync >/dev/null 2>&1 || :
+    if [ -n "${serving-}" ] && printf '%s ended\n' "$1" >&8; then return; fi
     logger -t kolet -- "$1 ended" 2>/dev/null || systemd-cat -t kolet echo "$1 ended" || :
+}
+
+# start UNIT: systemd finds a unit by itself that it has never looked for.
+start() {
+    started=0
+    systemctl start --job-mode=fail "$1" || started=$?
+    [ "$started" = 5 ] || return "$started"
+    systemctl daemon-reload && systemctl start --job-mode=fail "$1"
 }
 
 run_test_unit() {
@@ -89,21 +111,25 @@ run_test_unit() {
     if [ -n "$env" ]; then
         cat >"$run/kola-runext-env" || die "cannot write the unit's environment file"
     fi
-    write_reboot_scripts || die "cannot write the reboot scripts to $tmp"
+    write_reboot_scripts
     # Executables of the same name take turns on a shared machine.
     for staged in "$bin/$unit".*; do
         [ ! -e "$staged" ] || mv -f "$staged" "$bin/kola-runext-${staged#"$bin/$unit".}"
     done
-    rm -f "$run/kolet-reboot" "$run/kolet-reboot-ack"
+    [ ! -e "$run/kolet-reboot-ack" ] || rm -f "$run/kolet-reboot-ack"
     if [ -z "$deny" ]; then
-        mkfifo -m 0600 "$run/kolet-reboot" || die "cannot make $run/kolet-reboot"
+        make_fifo
         exec 3<>"$run/kolet-reboot"
+    elif [ -e "$run/kolet-reboot" ]; then
+        rm -f "$run/kolet-reboot"
     fi
 
-    systemctl start --job-mode=fail "$unit" || die "cannot start $unit"
+    start "$unit" || die "cannot start $unit"
     read_state "$unit"
     if [ "$main_pid" != 0 ]; then
-        if [ -n "$deny" ]; then
+        if [ ! -d "/proc/$main_pid" ]; then
+            : # systemd has yet to hear of it
+        elif [ -n "$deny" ]; then
             wait_for_pid "$main_pid"
         else
             (
@@ -271,20 +297,75 @@ httpd_answer() {
     [ "$method" = HEAD ] || cat "$file"
 }
 
-command=${1-}
-[ $# -eq 0 ] || shift
-case $command in
-    run-test-unit) run_test_unit "$@" ;;
-    reboot-request)
-        [ $# -eq 1 ] || usage
-        reboot_request hard "$1"
-        ;;
-    soft-reboot-request)
-        [ $# -eq 1 ] || usage
-        reboot_request soft "$1"
-        ;;
-    httpd) httpd "$@" ;;
-    httpd-answer) httpd_answer "$@" ;;
-    version) echo 'kolet @VERSION@' ;;
-    *) usage ;;
-esac
+# serve [-]: does what the host says on the agent's port (or on standard input), until the host closes it. One line says
+# how the answer is marked, and how many lines of script and bytes of input follow. The script writes its output to the port.
+# Then come the mark with the exit status, what went to standard error, and the mark.
+serve() {
+    write_reboot_scripts
+    make_fifo
+    exec 8>&2
+    [ "${1-}" = - ] || exec 0<>"$root/dev/virtio-ports/kolea.agent"
+    exec 1>&0
+    # shellcheck disable=SC2034 # scripts use it: a function needs no process
+    KOLET=kolet
+    serving=1 newline='
+'
+    echo 'kolet @VERSION@'
+    while IFS=' ' read -r verb mark lines bytes; do
+        [ "$verb" = run ] || die "the host says \`$verb\`"
+        script=''
+        while [ "$lines" -gt 0 ]; do
+            IFS= read -r line || die 'the host broke off'
+            script=$script$line$newline
+            lines=$((lines - 1))
+        done
+        if [ "$bytes" = 0 ]; then
+            (eval "$script") </dev/null 2>"$run/kolet-stderr"
+            answer "$mark" $?
+        else
+            head -c "$bytes" | serve_input
+        fi
+    done
+}
+
+# serve_input: runs $script, and reads what it leaves of the input, which nobody should take for the host's next word.
+serve_input() {
+    (eval "$script") 2>"$run/kolet-stderr"
+    status=$?
+    cat >/dev/null
+    answer "$mark" "$status"
+}
+
+# answer MARK STATUS
+answer() {
+    if [ -s "$run/kolet-stderr" ]; then
+        printf '\n%s %s\n' "$1" "$2"
+        cat "$run/kolet-stderr"
+        printf '\n%s\n' "$1"
+    else
+        printf '\n%s %s\n\n%s\n' "$1" "$2" "$1"
+    fi
+}
+
+kolet() {
+    command=${1-}
+    [ $# -eq 0 ] || shift
+    case $command in
+        run-test-unit) run_test_unit "$@" ;;
+        reboot-request)
+            [ $# -eq 1 ] || usage
+            reboot_request hard "$1"
+            ;;
+        soft-reboot-request)
+            [ $# -eq 1 ] || usage
+            reboot_request soft "$1"
+            ;;
+        httpd) httpd "$@" ;;
+        httpd-answer) httpd_answer "$@" ;;
+        serve) serve "$@" ;;
+        version) echo 'kolet @VERSION@' ;;
+        *) usage ;;
+    esac
+}
+
+kolet "$@"

@@ -3,6 +3,8 @@
 
 mod archive;
 mod channel;
+#[cfg(test)]
+mod channel_tests;
 mod install;
 mod reboot;
 mod run;

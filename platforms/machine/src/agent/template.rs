@@ -10,12 +10,13 @@ use super::{quote, wake_program};
 use crate::{Exec, GuestFacts, Machine, MachineError};
 
 /// The agent's unit. It is in /run, so that it is gone after a reboot. Tests that isolate a target keep it, like sshd's
-/// connections, and those that use up the memory leave it alone.
+/// connections, those that use up the memory leave it alone, and if it
+/// ends badly, SSH is there and no unit has failed.
 const UNIT: &str = "[Unit]\n\
                     Description=kolea's agent in clones\n\
                     IgnoreOnIsolate=yes\n\
                     [Service]\n\
-                    ExecStart=/bin/sh /usr/local/bin/kolet serve\n\
+                    ExecStart=-/bin/sh /usr/local/bin/kolet serve\n\
                     SyslogIdentifier=kolet\n\
                     OOMScoreAdjust=-900\n";
 

@@ -9,8 +9,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use kolea_model::{ExternalTest, TestCase, TestSource};
 use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
+use super::AgentChannel;
 use crate::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError};
 
 const SUDO: &str = r#"case $1 in /*) program=$KOLET_ROOT$1; shift; exec "$program" "$@" ;; esac
@@ -51,6 +53,9 @@ pub(crate) struct LocalMachine {
     root: tempfile::TempDir,
     /// The labels of what was run.
     pub(crate) labels: Mutex<Vec<&'static str>>,
+    /// The agent that serves, if there is one.
+    pub(crate) channel: Option<AgentChannel>,
+    agent: Option<tokio::process::Child>,
 }
 
 impl LocalMachine {
@@ -58,6 +63,8 @@ impl LocalMachine {
         let machine = LocalMachine {
             root: tempfile::tempdir().unwrap(),
             labels: Mutex::default(),
+            channel: None,
+            agent: None,
         };
         for directory in ["bin", "tmp", "run", "proc", "usr/local/bin"] {
             fs::create_dir_all(machine.path(directory)).unwrap();
@@ -93,6 +100,35 @@ impl LocalMachine {
         self
     }
 
+    /// Has kolet serve, run by that shell; `relay` stands for the port's way.
+    pub(crate) async fn serving(
+        mut self,
+        shell: &str,
+        relay: impl FnOnce(UnixStream) -> UnixStream,
+    ) -> LocalMachine {
+        let (host, guest) = std::os::unix::net::UnixStream::pair().unwrap();
+        host.set_nonblocking(true).unwrap();
+        let kolet = self.path("usr/local/bin/kolet");
+        let child = self
+            .command(shell)
+            .args([kolet.to_str().unwrap(), "serve", "-"])
+            .stdin(std::os::fd::OwnedFd::from(guest))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(self.path("journal")).unwrap())
+            .spawn()
+            .unwrap();
+        let channel = AgentChannel::new(relay(UnixStream::from_std(host).unwrap()));
+        channel.hello().await.unwrap();
+        self.agent = Some(child);
+        self.channel = Some(channel);
+        self
+    }
+
+    /// What the agent exits with when its port has been closed.
+    pub(crate) async fn agent_ends(&mut self) -> Option<i32> {
+        self.agent.take().unwrap().wait().await.unwrap().code()
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -124,6 +160,9 @@ impl Machine for LocalMachine {
 
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError> {
         self.labels.lock().unwrap().push(exec.label);
+        if let Some(channel) = self.channel.as_ref().filter(|_| exec.root) {
+            return channel.exec(&exec).await;
+        }
         let mut child = self
             .command("sh")
             .args(["-c", &exec.over_ssh()])
