@@ -1,18 +1,14 @@
 //! A run, from its plan to its exit code.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use kolea_machine::agent::TestUnit;
-use kolea_machine::{Platform, PlatformFacts, Template, TemplateOrder};
+use kolea_machine::{Platform, PlatformFacts};
 use kolea_model::{
-    EventKind, ExitCode, InfraCause, MachineSpec, Phase, RunInfo, SkipReason, TestCase, TestSource,
-    VERIFY_PREFIX, Verdict,
+    EventKind, ExitCode, InfraCause, MachineSpec, Phase, RunInfo, SkipReason, TestCase, Verdict,
 };
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::group::{Group, Member};
@@ -20,19 +16,17 @@ use crate::guard::Limit;
 use crate::host::{host_cpus, host_memory};
 use crate::launch::Start;
 use crate::ledger::Ledger;
+use crate::notes::Notes;
 use crate::outcome::infra;
-use crate::plan::forecast::{Job, lower_bound};
-use crate::plan::{Layout, PlannedMachine, Planner, Seed, unit_numbers};
+use crate::plan::forecast::lower_bound;
+use crate::plan::{Planner, Seed, unit_numbers};
 use crate::schedule::{Stage, Work};
 use crate::seat::{Busy, Processors};
-use crate::template::{Frozen, TemplateJob};
-use crate::verify::sample;
+use crate::stages::{find_templates, first_stage};
 use crate::{Case, Control, EventSender, RunOptions};
 
 /// How long the platform's own clean-up may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(60);
-/// How long looking for templates of earlier runs may take.
-const FIND_LIMIT: Duration = Duration::from_secs(30);
 
 /// What every part of a run needs.
 #[derive(Debug)]
@@ -48,19 +42,8 @@ pub(crate) struct Run {
     pub budget: u64,
     processors: Processors,
     /// The order of the template that each test could start from on a machine of its own.
-    seeds: Vec<Seed>,
-    notes: Mutex<Notes>,
-}
-
-/// What is remembered while a run goes on.
-#[derive(Debug, Default)]
-struct Notes {
-    /// The templates that are there, by the indices of their orders.
-    templates: BTreeMap<usize, Arc<Frozen>>,
-    /// What came of tests in clones.
-    in_clones: BTreeMap<usize, Verdict>,
-    /// What has run, in the order in which it ended.
-    jobs: Vec<Job>,
+    pub seeds: Vec<Seed>,
+    pub notes: Notes,
 }
 
 impl Run {
@@ -150,110 +133,6 @@ impl Run {
             Start::Clone(_) => self.platform.clone_memory_cost(&group.spec),
         }
     }
-
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A test has come to something in a clone.
-    pub fn note_clone(&self, index: usize, verdict: &Verdict) {
-        if !matches!(verdict, Verdict::Infra { .. } | Verdict::Lost { .. }) {
-            self.notes().in_clones.insert(index, verdict.clone());
-        }
-    }
-
-    /// Something has run so long, after another of those. Returns its place among them.
-    pub fn note_job(&self, seconds: f64, after: Option<usize>) -> usize {
-        let jobs = &mut self.notes().jobs;
-        jobs.push(Job {
-            seconds,
-            after,
-            priority: 0.0,
-        });
-        jobs.len() - 1
-    }
-
-    /// The template of an order, if it is there.
-    pub fn template(&self, order: usize) -> Option<Arc<Frozen>> {
-        self.notes().templates.get(&order).cloned()
-    }
-
-    /// A template is there.
-    pub fn note_template(&self, order: usize, frozen: Arc<Frozen>) {
-        self.notes().templates.insert(order, frozen);
-    }
-
-    fn member(&self, index: usize, numbers: &BTreeMap<usize, usize>) -> Member {
-        let test = &self.cases[index].test;
-        Member {
-            index,
-            unit: match test.source {
-                TestSource::External(_) => Some(TestUnit::new(test, numbers.get(&index).copied())),
-                TestSource::Native => None,
-            },
-            spoiled: 0,
-            first: None,
-        }
-    }
-
-    fn group(&self, planned: &PlannedMachine, numbers: &BTreeMap<usize, usize>) -> Group {
-        let members = planned.members.iter();
-        Group {
-            members: members.map(|index| self.member(*index, numbers)).collect(),
-            spec: self.spec_of(planned.members[0]),
-            dir: self.options.output_dir.join(&planned.name),
-            name: planned.name.clone(),
-            shared: planned.shared,
-            start: Start::Boot {
-                why: planned.why.clone(),
-            },
-            priority: planned.cost.seconds,
-        }
-    }
-
-    fn spec_of(&self, index: usize) -> MachineSpec {
-        self.platform.resolve(&self.cases[index].test.needs)
-    }
-
-    fn group_alone(&self, member: Member, prefix: &str, start: Start) -> Group {
-        let name = format!("{prefix}{}", self.test(&member).name);
-        Group {
-            spec: self.spec_of(member.index),
-            dir: self.options.output_dir.join(&name),
-            members: vec![member],
-            shared: false,
-            start,
-            priority: 0.0,
-            name,
-        }
-    }
-
-    /// A test runs once more under the same conditions, unless something was found while its template booted: that would be
-    /// held against it again, whatever it does.
-    fn rerun_group(&self, member: Member) -> Group {
-        let template = match &self.seeds[member.index] {
-            Seed::Clone(order) => self.template(*order),
-            Seed::Boot(_) => None,
-        };
-        let start = match template {
-            Some(frozen) if frozen.findings.is_empty() => Start::Clone(frozen),
-            _ => Start::Boot { why: None },
-        };
-        self.group_alone(member, "rerun/", start)
-    }
-
-    /// The sample of tests that run once more on machines that boot.
-    fn verifications(&self, numbers: &BTreeMap<usize, usize>, seed: u64) -> Vec<Work> {
-        let in_clones = std::mem::take(&mut self.notes().in_clones);
-        sample(in_clones, self.options.verify_templates_percent, seed)
-            .into_iter()
-            .map(|(index, in_clone)| {
-                let member = self.member(index, numbers);
-                let start = Start::Boot { why: None };
-                Work::Verify(self.group_alone(member, VERIFY_PREFIX, start), in_clone)
-            })
-            .collect()
-    }
 }
 
 /// Runs the cases, and says in events what happens. Returns what the process is to exit with.
@@ -285,7 +164,7 @@ pub async fn run(
         ledger: Ledger::new(&plan, events.clone()),
         processors: Processors::new(host_cpus()),
         seeds,
-        notes: Mutex::default(),
+        notes: Notes::default(),
         platform,
         cases,
         options,
@@ -331,7 +210,7 @@ pub async fn run(
             CLOSE_LIMIT.as_secs()
         )),
     }
-    let jobs = std::mem::take(&mut run.notes().jobs);
+    let jobs = run.notes.take_jobs();
     let bound = lower_bound(&jobs, run.options.jobs);
     let exit = run.ledger.exit_code(run.options.warn_exit_77);
     run.events.send(EventKind::RunFinished {
@@ -351,70 +230,4 @@ fn factor(options: &RunOptions, facts: &PlatformFacts) -> f64 {
         1.0
     };
     factor * (1.0 + f64::from(options.extend_timeouts_percent) / 100.0)
-}
-
-/// The templates that earlier runs left, by the indices of their orders.
-async fn find_templates(
-    platform: &Arc<dyn Platform>,
-    orders: &[TemplateOrder],
-    control: &Control,
-) -> BTreeMap<usize, Arc<dyn Template>> {
-    let mut searches = JoinSet::new();
-    for (index, order) in orders.iter().cloned().enumerate() {
-        let platform = Arc::clone(platform);
-        searches.spawn(async move { (index, platform.find_template(&order).await) });
-    }
-    let mut found = BTreeMap::new();
-    let all = async {
-        while let Some(search) = searches.join_next().await {
-            if let Ok((index, Some(template))) = search {
-                found.insert(index, template);
-            }
-        }
-    };
-    tokio::select! {
-        _ = timeout(FIND_LIMIT, all) => {}
-        () = control.draining() => {}
-    }
-    found
-}
-
-/// Everything that is planned, with the templates that are there already.
-fn first_stage(
-    run: &Arc<Run>,
-    layout: &Layout,
-    orders: &[TemplateOrder],
-    found: &BTreeMap<usize, Arc<dyn Template>>,
-    numbers: &BTreeMap<usize, usize>,
-) -> Stage {
-    let mut stage = Stage::new(run);
-    for template in &layout.templates {
-        match found.get(&template.order) {
-            Some(cached) => {
-                let frozen = Frozen {
-                    name: template.name.clone(),
-                    template: Arc::clone(cached),
-                    findings: Vec::new(),
-                };
-                stage.add_ready(template.order, Arc::new(frozen));
-            }
-            None => stage.add_template(
-                template.order,
-                TemplateJob {
-                    dir: run.options.output_dir.join(&template.name),
-                    name: template.name.clone(),
-                    order: orders[template.order].clone(),
-                    priority: template.priority,
-                },
-            ),
-        }
-    }
-    for planned in &layout.machines {
-        let group = run.group(planned, numbers);
-        match planned.template {
-            Some(template) => stage.add_clone(layout.templates[template].order, group),
-            None => stage.add(Work::Group(group), None),
-        }
-    }
-    stage
 }

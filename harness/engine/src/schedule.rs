@@ -11,11 +11,11 @@ use crate::admission::Admission;
 use crate::group::{Group, Member};
 use crate::launch::Start;
 use crate::outcome::infra;
-use crate::policy::soften;
 use crate::run::Run;
 use crate::seat::{Exchange, Seat};
-use crate::template::{Fault, Frozen, Made, TemplateJob, make_template};
+use crate::template::{Frozen, Made, TemplateJob, make_template};
 use crate::tour::{Toured, run_group};
+use crate::unstarted::{fail_with_machine, finish_members, too_big, too_big_reason};
 use crate::verify::run_verification;
 
 /// Something that has a slot of its own.
@@ -92,7 +92,7 @@ impl Stage {
             save_seconds: 0.0,
             disk_mib: frozen.template.disk_mib(),
         });
-        self.run.note_template(order, frozen);
+        self.run.notes.add_template(order, frozen);
     }
 
     /// A template that is to be made.
@@ -103,7 +103,7 @@ impl Stage {
 
     /// A group whose machine is to be a clone of the template of that order.
     pub fn add_clone(&mut self, order: usize, group: Group) {
-        if let Some(frozen) = self.run.template(order) {
+        if let Some(frozen) = self.run.notes.template(order) {
             self.add_on(group, &frozen, None);
         } else if let Some(waiting) = self.waiting.get_mut(&order) {
             waiting.push(group);
@@ -254,15 +254,15 @@ impl Stage {
         let after = running.after;
         match done {
             Ok(Done::Group(toured)) => {
-                let job = self.run.note_job(toured.seconds, after);
+                let job = self.run.notes.add_job(toured.seconds, after);
                 let rerun = toured.rerun.into_iter().map(|member| (member, job));
                 self.rerun.extend(rerun);
             }
             Ok(Done::Verify(seconds)) => {
-                self.run.note_job(seconds, after);
+                self.run.notes.add_job(seconds, after);
             }
             Ok(Done::Template(made, seconds)) => {
-                let job = self.run.note_job(seconds, after);
+                let job = self.run.notes.add_job(seconds, after);
                 if let Work::Template(order, template) = &*running.work {
                     self.made(*order, &template.name, made, Some(job));
                 }
@@ -286,7 +286,7 @@ impl Stage {
                     save_seconds,
                     disk_mib: frozen.template.disk_mib(),
                 });
-                self.run.note_template(order, Arc::clone(&frozen));
+                self.run.notes.add_template(order, Arc::clone(&frozen));
                 for group in groups {
                     self.add_on(group, &frozen, job);
                 }
@@ -334,52 +334,4 @@ impl Stage {
             }
         }
     }
-}
-
-fn finish_members(run: &Run, group: &Group, verdict: &Verdict) {
-    let names = group
-        .members
-        .iter()
-        .map(|member| run.test(member).name.as_str());
-    run.ledger.finish_rest(names, verdict);
-}
-
-fn start_all(run: &Run, group: &Group) {
-    run.events.send(EventKind::GroupStarted {
-        group: group.name.clone(),
-        shared: group.shared,
-    });
-    for member in &group.members {
-        run.ledger.start(&run.test(member).name, &group.name);
-    }
-}
-
-fn too_big_reason(run: &Run, memory_mib: u64, cost: u64) -> String {
-    let budget = run.budget;
-    format!(
-        "a machine with {memory_mib} MiB needs {cost} MiB of the host, which has {budget} MiB for machines: \
-         free some memory or ask for smaller machines"
-    )
-}
-
-/// The group's machine can never fit.
-fn too_big(run: &Run, group: &Group, cost: u64) {
-    let reason = too_big_reason(run, group.spec.memory_mib, cost);
-    start_all(run, group);
-    finish_members(run, group, &infra(InfraCause::OutOfMemory, reason));
-    run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);
-}
-
-/// No machine of that kind gets to where the group's tests could start, so none is booted for them.
-fn fail_with_machine(run: &Run, group: &Group, fault: &Fault) {
-    start_all(run, group);
-    for member in &group.members {
-        let test = run.test(member);
-        let mut end = fault.attempt();
-        end.verdict = soften(end.verdict, test.grace_until);
-        let verdict = end.verdict.clone();
-        run.ledger.end(&test.name, end, None);
-        run.ledger.finish(&test.name, verdict);
-    }
-    run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);
 }

@@ -253,7 +253,7 @@ impl Tour<'_> {
     fn conclude(&mut self, mut member: Member, mut end: AttemptEnd) {
         let test = self.run.test(&member);
         if let Start::Clone(_) = self.start {
-            self.run.note_clone(member.index, &end.verdict);
+            self.run.notes.ended_in_clone(member.index, &end.verdict);
         }
         end.verdict = soften(end.verdict, test.grace_until);
         let draining = self.run.control.is_draining();
