@@ -1,5 +1,5 @@
-//! Runs 1,000 fake tests, 8 at a time, with all that `kolea run` does around them (events.jsonl, the record, the reports), and
-//! prints what that cost as JSON: `{"tests":…,"cpu_seconds":…,"peak_rss_mib":…}`.
+//! Runs 1,000 fake tests in clones of a fake machine, 8 at a time, with all that `kolea run` does around them (events.jsonl,
+//! the record, the reports), and prints what that cost as JSON: `{"tests":…,"cpu_seconds":…,"peak_rss_mib":…}`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         memory_budget_mib: Some(64 << 10),
         output_dir: dir.path().to_path_buf(),
         profile: Profile::builtin("fcos").ok_or("there is no profile fcos")?,
+        templates: true,
         console_rules: true,
         ..RunOptions::default()
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kolea_model::{Plan, PlannedGroup, PlannedTemplate, bucket_name};
+use kolea_model::{Plan, PlannedGroup, PlannedTemplate, TEMPLATE_PREFIX, bucket_name};
 
 use super::Seed;
 use super::costs::{Cost, own, start};
@@ -129,9 +129,7 @@ impl Terms<'_> {
             longest.then_with(|| a.name.cmp(&b.name))
         });
         let mut layout = Layout {
-            templates: (0..orders.len())
-                .map(|index| self.template(index, orders[index], &machines))
-                .collect(),
+            templates: self.plan_templates(&orders, &machines),
             machines,
             slots: self.options.jobs.max(1),
         };
@@ -143,34 +141,42 @@ impl Terms<'_> {
         &self.cases[index].test.name
     }
 
-    fn template(&self, index: usize, order: usize, machines: &[PlannedMachine]) -> TemplatePlan {
-        let users = || {
-            machines
-                .iter()
-                .filter(move |machine| machine.template == Some(index))
-        };
-        let first = users()
-            .flat_map(|machine| &machine.members)
-            .map(|member| self.name(*member))
-            .min();
-        let cached = self.cached.contains(&order);
-        let cost = if cached {
-            Cost::NOTHING
-        } else {
-            start(false, &self.options.expected)
-        };
-        let waiting: f64 = users().map(|machine| machine.cost.seconds).sum();
-        TemplatePlan {
-            name: if self.default == Some(order) {
-                "template/default".to_owned()
-            } else {
-                format!("template/{}", first.unwrap_or_default())
-            },
-            order,
-            cached,
-            cost,
-            priority: cost.seconds + waiting / self.options.jobs.max(1) as f64,
+    fn plan_templates(&self, orders: &[usize], machines: &[PlannedMachine]) -> Vec<TemplatePlan> {
+        // Of each: how long what waits for it takes, and the first of its tests.
+        let mut users: Vec<(f64, Option<&str>)> = vec![(0.0, None); orders.len()];
+        for machine in machines {
+            let Some((waiting, first)) = machine.template.and_then(|index| users.get_mut(index))
+            else {
+                continue;
+            };
+            *waiting += machine.cost.seconds;
+            let names = machine.members.iter().map(|member| self.name(*member));
+            *first = names.chain(*first).min();
         }
+        let plan = |order: usize, waiting: f64, first: Option<&str>| {
+            let cached = self.cached.contains(&order);
+            let cost = if cached {
+                Cost::NOTHING
+            } else {
+                start(false, &self.options.expected)
+            };
+            let name = match first {
+                Some(first) if self.default != Some(order) => first,
+                _ => "default",
+            };
+            TemplatePlan {
+                name: format!("{TEMPLATE_PREFIX}{name}"),
+                order,
+                cached,
+                cost,
+                priority: cost.seconds + waiting / self.options.jobs.max(1) as f64,
+            }
+        };
+        orders
+            .iter()
+            .zip(users)
+            .map(|(order, (waiting, first))| plan(*order, waiting, first))
+            .collect()
     }
 }
 
