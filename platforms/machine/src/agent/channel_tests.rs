@@ -90,7 +90,9 @@ async fn commands_follow_each_other() {
                 assert_eq!(result, expected, "{shell}: {text}");
             }
         }
-        let big: Vec<u8> = (0..3_000_000_u32).map(|i| (i * i >> 7) as u8).collect();
+        let big: Vec<u8> = (0..3_000_000_u32)
+            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+            .collect();
         assert_eq!(exec(&channel, "cat", &big).await.stdout, big);
         // Input that nobody reads, and output at the same time.
         let result = exec(&channel, "head -c 1000000 /dev/zero", &big).await;
@@ -204,7 +206,7 @@ async fn agent(mut guest: UnixStream, answer: impl Fn(&str) -> String) -> UnixSt
 async fn an_answer_that_makes_no_sense_ends_the_channel() {
     let answers: [fn(&str) -> String; 4] = [
         |mark| format!("out\n{mark} zero\n\n{mark}\n"),
-        |mark| format!("out\n{mark} 0{mark}\n"),
+        |mark| format!("out\n{mark} 0\n{mark}\n"),
         |mark| format!("out\n{mark}\n"),
         |mark| format!("{mark} 0\n\n{mark}\n"),
     ];

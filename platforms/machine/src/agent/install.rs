@@ -1,12 +1,13 @@
 //! Bringing the agent, the tests and their data into the guest.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use kolea_model::ExternalTest;
 
-use super::TestUnit;
 use super::archive::Archive;
+use super::{TestUnit, quote};
 use crate::{Exec, Machine, MachineError, Unit};
 
 /// The agent; the guest's shell runs it, whatever its architecture.
@@ -19,6 +20,9 @@ pub(super) const KOLET_PARTIAL: &str = "usr/local/bin/kolet.partial";
 /// our unit tests.
 const UNPACK: &str = "umask 022 && cd \"${KOLET_ROOT-}/\" && tar -xmf -";
 const KOLET_APPEARS: &str = " && mv -f usr/local/bin/kolet.partial usr/local/bin/kolet";
+
+/// Up to which length, in bytes, a shell reads what it is to write: it reads byte by byte.
+const SCRIPT_LIMIT: usize = 16 << 10;
 
 /// Where the units of tests go on a clone.
 const UNITS: &str = "etc/systemd/system";
@@ -52,18 +56,14 @@ pub async fn install(
         Onto::Provisioned => Vec::new(),
         Onto::Clone => tests.iter().map(|(unit, _)| unit.unit()).collect(),
     };
-    let archive = tokio::task::spawn_blocking(move || archive(&items, &units, onto))
+    let (command, stdin) = tokio::task::spawn_blocking(move || pack(&items, &units, onto))
         .await
         .map_err(|error| MachineError::Harness(format!("cannot pack the tests: {error}")))??;
-    let mut command = UNPACK.to_owned();
-    if onto == Onto::Provisioned {
-        command.push_str(KOLET_APPEARS);
-    }
     let output = machine
         .exec(Exec {
             label: "install",
             command,
-            stdin: archive,
+            stdin,
             root: true,
         })
         .await?;
@@ -105,6 +105,51 @@ fn items(tests: &[(&TestUnit, &ExternalTest)]) -> Vec<Item> {
         }
     }
     items
+}
+
+/// The command that installs, and what it reads.
+fn pack(items: &[Item], units: &[Unit], onto: Onto) -> Result<(String, Vec<u8>), MachineError> {
+    if onto == Onto::Clone
+        && let Some(script) = script(items, units)
+    {
+        return Ok((script, Vec::new()));
+    }
+    let mut command = UNPACK.to_owned();
+    if onto == Onto::Provisioned {
+        command.push_str(KOLET_APPEARS);
+    }
+    Ok((command, archive(items, units, onto)?))
+}
+
+/// Small texts are written by the shell itself, with one process instead of two that are large: 0.1 s of an emulated CPU
+/// in a clone instead of 0.3 s. `None` if there is anything else, or if something can't be read, which [`archive`] explains.
+fn script(items: &[Item], units: &[Unit]) -> Option<String> {
+    let mut script = String::from("umask 022 && cd \"${KOLET_ROOT-}/\" || exit\n");
+    let mut put = |path: &str, text: &str| {
+        let (path, text) = (quote(path), quote(text));
+        script.push_str(&format!("printf %s {text} >{path} || exit\n"));
+        script.len() < SCRIPT_LIMIT
+    };
+    let mut executables = Vec::new();
+    for unit in units {
+        if !put(&format!("{UNITS}/{}", unit.name), &unit.contents) {
+            return None;
+        }
+    }
+    for item in items {
+        // The shell could not read what has no end, and nobody wants to read what is large.
+        let metadata = fs::metadata(&item.host).ok()?;
+        if item.data || !metadata.is_file() || metadata.len() > SCRIPT_LIMIT as u64 {
+            return None;
+        }
+        let text = fs::read_to_string(&item.host).ok()?;
+        if text.contains('\0') || !put(&item.guest, &text) {
+            return None;
+        }
+        executables.push(quote(&item.guest));
+    }
+    script.push_str(&format!("chmod 0755 {}\n", executables.join(" ")));
+    Some(script)
 }
 
 fn archive(items: &[Item], units: &[Unit], onto: Onto) -> Result<Vec<u8>, MachineError> {

@@ -5,6 +5,8 @@ mod archive;
 mod channel;
 #[cfg(test)]
 mod channel_tests;
+#[cfg(test)]
+mod clone_tests;
 mod install;
 mod reboot;
 mod run;

@@ -139,6 +139,7 @@ impl LocalMachine {
         command
             .env("PATH", format!("{}:{path}", self.path("bin").display()))
             .env("KOLET_ROOT", self.root.path())
+            .env("HOME", self.path("home"))
             .kill_on_drop(true);
         command
     }
