@@ -141,6 +141,7 @@ async fn a_clone_wakes_up() {
         ],
         authorized_key: Some((keys, OLD_KEY.to_owned())),
     };
+    assert_eq!(machine.exec(rouse(&facts)).await.unwrap().status, 0);
     let output = machine.exec(wake(&facts, NEW_KEY)).await.unwrap();
     assert_eq!(woken(&facts, &output).unwrap(), BootId(BOOT.to_owned()));
     let log = machine.log();
@@ -169,6 +170,7 @@ async fn a_clone_wakes_up() {
         timers: Vec::new(),
         ..facts
     };
+    assert_eq!(rouse(&facts).command, ":");
     for _ in 0..2 {
         let output = machine.exec(wake(&facts, NEW_KEY)).await.unwrap();
         woken(&facts, &output).unwrap();

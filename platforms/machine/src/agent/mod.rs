@@ -25,7 +25,7 @@ pub use reboot::reboot;
 pub use run::{UnitEnd, run_unit, unit_status};
 pub use template::{fingerprint, prepare_template};
 pub use unit::{TestUnit, end_marker};
-pub use wake::{wake, woken};
+pub use wake::{rouse, wake, woken};
 
 /// Where the agent is in the guest.
 pub(crate) const KOLET: &str = "/usr/local/bin/kolet";

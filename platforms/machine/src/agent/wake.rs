@@ -12,9 +12,26 @@ use crate::{BootId, Exec, ExecOutput, GuestFacts, MachineError};
 /// test is not to be disturbed by what a machine does once a day.
 const MARGIN: u64 = 60;
 
-/// The command that wakes a clone (label `wake`): it sets the clock to the host's, which is taken now, makes the kernel's random
-/// numbers the clone's own, and puts `public_key` in the place of the template's. Calendar timers that the step of the clock
-/// would set off are made to wait for their next turn.
+/// The very first command for a clone (label `rouse`): it stops the calendar timers that the step of the clock would set off. It
+/// is a command of its own, since it takes long (in an emulated guest, everything does that is done for the first time), and
+/// the clock is to be right when it has been set. [`wake`] comes next.
+pub fn rouse(guest: &GuestFacts) -> Exec {
+    let due = due(guest, Utc::now());
+    Exec {
+        label: "rouse",
+        command: if due.is_empty() {
+            ":".to_owned()
+        } else {
+            format!("systemctl stop -- {due}")
+        },
+        root: true,
+        stdin: Vec::new(),
+    }
+}
+
+/// The command that wakes a clone (label `wake`) which was roused: it sets the clock to the host's, which is taken now, makes the
+/// kernel's random numbers the clone's own, and puts `public_key` in the place of the template's. The timers that
+/// [`rouse`] stopped wait for their next turn from then on.
 pub fn wake(guest: &GuestFacts, public_key: &str) -> Exec {
     let mut seed = [0; 64];
     rand::fill(&mut seed);
@@ -27,18 +44,8 @@ pub fn wake(guest: &GuestFacts, public_key: &str) -> Exec {
 }
 
 fn script(guest: &GuestFacts, public_key: &str, now: DateTime<Utc>, seed: &[u8; 64]) -> String {
-    let limit = u64::try_from(now.timestamp_micros()).unwrap_or(0) + MARGIN * 1_000_000;
-    let due: Vec<String> = guest
-        .timers
-        .iter()
-        .filter(|(_, next)| *next <= limit)
-        .map(|(unit, _)| quote(unit))
-        .collect();
-    let due = due.join(" ");
+    let due = due(guest, now);
     let mut script = String::from("root=${KOLET_ROOT-}\n");
-    if !due.is_empty() {
-        let _ = writeln!(script, "systemctl stop -- {due} || exit");
-    }
     // Writing to /dev/urandom mixes, but the kernel draws its next key from the pool only within the minute.
     let _ = write!(
         script,
@@ -80,6 +87,14 @@ fn script(guest: &GuestFacts, public_key: &str, now: DateTime<Utc>, seed: &[u8; 
     }
     script.push_str("IFS= read -r id <\"$root/proc/sys/kernel/random/boot_id\" && echo \"$id\"\n");
     script
+}
+
+/// The timers to be stopped, as words of a shell.
+fn due(guest: &GuestFacts, now: DateTime<Utc>) -> String {
+    let limit = u64::try_from(now.timestamp_micros()).unwrap_or(0) + MARGIN * 1_000_000;
+    let due = guest.timers.iter().filter(|(_, next)| *next <= limit);
+    let due: Vec<String> = due.map(|(unit, _)| quote(unit)).collect();
+    due.join(" ")
 }
 
 /// What came of [`wake`]: the id of the boot that the clone is in, which is its template's.
