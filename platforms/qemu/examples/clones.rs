@@ -1,5 +1,5 @@
 //! Freezes a machine, starts clones of it, and says how long everything took and what it costs the host:
-//! `cargo run -p kolea-qemu --example clones -- IMAGE OUTPUT-DIRECTORY [CLONES]`
+//! `cargo run -p kolea-qemu --example clones -- IMAGE OUTPUT-DIRECTORY [CLONES [bios|uefi]]`
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use kolea_machine::profile::Profile;
 use kolea_machine::{
     CloneRequest, Exec, LaunchRequest, Machine, Platform, Provision, TemplateOrder,
 };
-use kolea_model::MachineNeeds;
+use kolea_model::{Firmware, MachineNeeds};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -19,12 +19,17 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Failure> {
     let mut args = std::env::args_os().skip(1);
     let (Some(image), Some(dir)) = (args.next(), args.next()) else {
-        return Err("usage: clones IMAGE OUTPUT-DIRECTORY [CLONES]".into());
+        return Err("usage: clones IMAGE OUTPUT-DIRECTORY [CLONES [bios|uefi]]".into());
     };
     let (image, dir) = (PathBuf::from(image), PathBuf::from(dir));
     let count: usize = match args.next() {
         Some(count) => count.to_string_lossy().parse()?,
         None => 2,
+    };
+    let firmware = match args.next() {
+        Some(name) if name == "uefi" => Some(Firmware::Uefi),
+        Some(_) => Some(Firmware::Bios),
+        None => None,
     };
     let start = Instant::now();
     let at = |what: &str| println!("{:7.3} s  {what}", start.elapsed().as_secs_f64());
@@ -32,7 +37,7 @@ async fn main() -> Result<(), Failure> {
         image,
         arch: std::env::consts::ARCH.to_owned(),
         accel: Accel::Auto,
-        firmware: None,
+        firmware,
         memory_mib: None,
         profile: Profile::builtin("fcos").ok_or("no profile")?,
         cache_dir: dir.join("cache"),

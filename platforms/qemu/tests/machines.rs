@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolea_machine::profile::Profile;
-use kolea_machine::{DownKind, LaunchRequest, Line, Machine, MachineError, Platform, Provision};
+use kolea_machine::{
+    DownKind, LaunchRequest, Line, Machine, MachineError, Platform, Provision, TemplateOrder,
+};
 use kolea_model::MachineNeeds;
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 use nix::sys::signal::{Signal, kill};
@@ -202,6 +204,44 @@ async fn too_little_memory_is_told_in_qemus_words() {
     let message = error.to_string();
     assert!(matches!(error, MachineError::Launch(_)), "{error:?}");
     assert!(message.contains("memory"), "{message}");
+    assert_eq!(bench.platform.close().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_may_be_frozen_has_its_memory_in_a_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench().await;
+    let mut request = bench.request();
+    request.freezable = true;
+    let machine = timeout(PATIENCE, bench.platform.launch(request.clone()))
+        .await
+        .unwrap()
+        .unwrap();
+    let ram = bench.platform.work_dir().join(machine.id()).join("ram");
+    let data = std::fs::metadata(&ram).unwrap();
+    assert_eq!(data.len(), 64 << 20);
+    assert_eq!(data.permissions().mode() & 0o777, 0o600);
+    machine.stop().await;
+    assert!(!ram.exists());
+    // A petabyte is not to be had.
+    request.spec.memory_mib = 1 << 30;
+    let error = bench.platform.launch(request).await.unwrap_err();
+    assert!(matches!(error, MachineError::DiskFull(_)), "{error:?}");
+    assert_eq!(bench.platform.close().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_cannot_be_frozen_is_stopped_all_the_same() {
+    let bench = bench().await;
+    let machine = bench.launch().await;
+    let order = TemplateOrder {
+        spec: bench.request().spec,
+        provision: Provision::default(),
+    };
+    let freeze = bench.platform.freeze(Arc::clone(&machine), &order, true);
+    let error = timeout(PATIENCE, freeze).await.unwrap().unwrap_err();
+    assert!(matches!(error, MachineError::Harness(_)), "{error:?}");
+    assert_eq!(machine.down().await.kind, DownKind::Stopped);
     assert_eq!(bench.platform.close().await, Vec::<String>::new());
 }
 

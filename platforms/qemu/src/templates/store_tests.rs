@@ -98,33 +98,28 @@ fn the_loser_uses_the_winners() {
 
 #[test]
 fn damaged_templates_are_removed_and_not_used() {
-    let damages: [(&str, fn(&Path)); 5] = [
-        ("memory cut short", |dir| {
-            let ram = File::options().write(true).open(dir.join(RAM)).unwrap();
-            ram.set_len(4096).unwrap();
-        }),
-        ("state cut short", |dir| {
-            fs::write(dir.join(STATE), "").unwrap()
-        }),
-        ("state changed", |dir| {
-            fs::write(dir.join(STATE), "stale").unwrap()
-        }),
-        ("no manifest", |dir| {
-            fs::remove_file(dir.join(MANIFEST)).unwrap()
-        }),
-        ("manifest cut short", |dir| {
-            fs::write(dir.join(MANIFEST), "{").unwrap()
-        }),
+    // A file, and what it is cut to; removed if none.
+    let damages = [
+        (RAM, Some("short")),
+        (STATE, Some("")),
+        (STATE, Some("stale")),
+        (STATE, None),
+        (MANIFEST, Some("{")),
+        (MANIFEST, None),
     ];
-    for (what, damage) in damages {
+    for damage in damages {
         let bench = Bench::new();
         let store = bench.store(100);
         drop(publish(&store, &key("a"), 1));
-        damage(&bench.template(&key("a")));
-        assert!(store.find(&key("a")).is_none(), "{what}");
-        assert!(bench.names().is_empty(), "{what}");
+        let file = bench.template(&key("a")).join(damage.0);
+        match damage.1 {
+            Some(text) => fs::write(file, text).unwrap(),
+            None => fs::remove_file(file).unwrap(),
+        }
+        assert!(store.find(&key("a")).is_none(), "{damage:?}");
+        assert!(bench.names().is_empty(), "{damage:?}");
         drop(publish(&store, &key("a"), 1));
-        assert!(store.find(&key("a")).is_some(), "{what}");
+        assert!(store.find(&key("a")).is_some(), "{damage:?}");
     }
 }
 

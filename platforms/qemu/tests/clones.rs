@@ -1,0 +1,346 @@
+//! Real clones of one template of the fixture image (target/fixtures, made by fixtures/build). The template is made by
+//! whichever test comes first; every test is a run of its own, with its own platform and key.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kolea_machine::profile::Profile;
+use kolea_machine::{
+    BootId, CloneRequest, DownKind, Exec, LaunchRequest, Line, Machine, MachineError, Platform,
+    Provision, Template, TemplateOrder,
+};
+use kolea_model::MachineNeeds;
+use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// Boots are slow where several emulated guests share a core.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where everything is. It is left for people to look at, and removed by the next run.
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("clones")
+}
+
+fn options(name: &str, templates: PathBuf) -> QemuOptions {
+    let image =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fixtures/fixture-x86_64.qcow2");
+    assert!(
+        image.is_file(),
+        "{} is missing: run fixtures/build",
+        image.display()
+    );
+    QemuOptions {
+        image,
+        arch: "x86_64".to_owned(),
+        accel: Accel::Tcg,
+        firmware: None,
+        memory_mib: None,
+        profile: Profile::builtin("fcos").unwrap(),
+        cache_dir: dir().join("cache"),
+        template_cache: Some(TemplateCache {
+            dir: templates,
+            limit_mib: 4096,
+        }),
+        work_dir: Some(dir().join(name).join("work")),
+    }
+}
+
+/// A run.
+struct Run {
+    name: &'static str,
+    platform: QemuPlatform,
+    template: Arc<dyn Template>,
+}
+
+impl Run {
+    async fn new(name: &'static str) -> Run {
+        // Tried once, whatever comes of it.
+        static TEMPLATE: OnceCell<bool> = OnceCell::const_new();
+        let made = TEMPLATE.get_or_init(async || tokio::spawn(make_template()).await.is_ok());
+        assert!(
+            *made.await,
+            "there is no template: see the first test that failed"
+        );
+        let options = options(name, dir().join("templates"));
+        let platform = QemuPlatform::new(options).await.unwrap();
+        let template = platform.find_template(&order(&platform)).await.unwrap();
+        Run {
+            name,
+            platform,
+            template,
+        }
+    }
+
+    async fn clone(&self) -> Arc<dyn Machine> {
+        let request = CloneRequest {
+            owner: "test".to_owned(),
+            dir: dir().join(self.name),
+            template: Arc::clone(&self.template),
+        };
+        let clone = self.platform.launch_clone(request);
+        timeout(PATIENCE, clone).await.unwrap().unwrap()
+    }
+
+    /// Ends it. Nothing is left but the template and the artefacts.
+    async fn close(self) {
+        let template = self.template.dir().to_owned();
+        drop(self.template);
+        assert_eq!(self.platform.close().await, Vec::<String>::new());
+        assert_eq!(
+            fs::read_dir(dir().join(self.name).join("work"))
+                .unwrap()
+                .count(),
+            0
+        );
+        assert!(template.join("template.json").is_file());
+    }
+}
+
+fn order(platform: &QemuPlatform) -> TemplateOrder {
+    TemplateOrder {
+        spec: platform.resolve(&MachineNeeds::default()),
+        provision: Provision::default(),
+    }
+}
+
+/// Boots a machine, sets its clock back, and freezes it: to its clones, the template is two hours old.
+async fn make_template() {
+    let _ = fs::remove_dir_all(dir());
+    let platform = QemuPlatform::new(options("template", dir().join("templates")))
+        .await
+        .unwrap();
+    let order = order(&platform);
+    assert!(platform.find_template(&order).await.is_none());
+    let request = LaunchRequest {
+        owner: "template".to_owned(),
+        dir: dir().join("template"),
+        spec: order.spec.clone(),
+        provision: order.provision.clone(),
+        freezable: true,
+    };
+    let machine = platform.launch(request).await.unwrap();
+    timeout(PATIENCE, machine.wait_ready(None))
+        .await
+        .unwrap()
+        .unwrap();
+    run(&*machine, "date --set='2 hours ago'").await;
+    let freeze = platform.freeze(Arc::clone(&machine), &order, true);
+    let template = timeout(PATIENCE, freeze).await.unwrap().unwrap();
+    assert!(template.dir().starts_with(dir().join("templates")));
+    assert_eq!(machine.down().await.kind, DownKind::Stopped);
+    let names: Vec<String> = machine
+        .take_steps()
+        .into_iter()
+        .map(|step| step.name)
+        .collect();
+    assert_eq!(names, ["overlay", "prepare", "stop", "save", "publish"]);
+    drop((template, machine));
+    assert_eq!(platform.close().await, Vec::<String>::new());
+}
+
+async fn ready(machine: &dyn Machine, previous: Option<&BootId>) -> BootId {
+    timeout(PATIENCE, machine.wait_ready(previous))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+fn exec(command: &str, root: bool) -> Exec {
+    Exec {
+        label: "test",
+        command: command.to_owned(),
+        root,
+        stdin: Vec::new(),
+    }
+}
+
+/// Runs a command of root's that succeeds, and returns its output.
+async fn run(machine: &dyn Machine, command: &str) -> String {
+    let output = timeout(PATIENCE, machine.exec(exec(command, true)))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status, 0, "{command}: {}", output.stderr_text());
+    output.stdout_text().trim().to_owned()
+}
+
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clones_draw_different_numbers_and_know_what_time_it_is() {
+    let bench = Run::new("numbers").await;
+    let (one, other) = tokio::join!(bench.clone(), bench.clone());
+    let (boot, same) = tokio::join!(ready(&*one, None), ready(&*other, None));
+    assert_eq!(boot, same);
+    assert_eq!(boot.0, bench.template.guest().boot_id);
+    let draw = "cat /proc/sys/kernel/random/uuid; od -An -N16 -tx1 /dev/urandom; date +%s.%N";
+    let mut drawn = Vec::new();
+    for clone in [&one, &other] {
+        let before = now();
+        let output = run(&**clone, draw).await;
+        let after = now();
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        let time: f64 = lines[2].parse().unwrap();
+        assert!(
+            before - 1.0 < time && time < after + 1.0,
+            "{time} is not {before}"
+        );
+        drawn.push(lines);
+    }
+    assert_ne!(drawn[0][0], drawn[1][0]);
+    assert_ne!(drawn[0][1], drawn[1][1]);
+    let names: Vec<String> = one.take_steps().into_iter().map(|step| step.name).collect();
+    assert_eq!(names, ["overlay", "start", "load", "wake"]);
+    assert!(one.take_steps().is_empty());
+    one.stop().await;
+    other.stop().await;
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_has_a_disk_of_its_own_and_survives_a_reboot() {
+    let bench = Run::new("disk").await;
+    let (one, other) = tokio::join!(bench.clone(), bench.clone());
+    let boot = ready(&*one, None).await;
+    ready(&*other, None).await;
+    run(&*one, "echo one >/var/lib/mine && sync").await;
+    run(&*other, "test ! -e /var/lib/mine").await;
+    // The machine may be gone before it answers.
+    let _ = timeout(PATIENCE, one.exec(exec("systemctl reboot", true)))
+        .await
+        .unwrap();
+    let next = ready(&*one, Some(&boot)).await;
+    assert_ne!(boot, next);
+    assert!(*one.resets().borrow() > 0);
+    // The agent is gone with the boot; root's commands go over SSH.
+    assert_eq!(run(&*one, "cat /var/lib/mine && id -u").await, "one\n0");
+    run(&*other, "test ! -e /var/lib/mine").await;
+    one.stop().await;
+    other.stop().await;
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_runs_key_lets_in_and_the_artefacts_tell_it_all() {
+    let bench = Run::new("artefacts").await;
+    let clone = bench.clone().await;
+    let mut lines = clone.take_lines().unwrap();
+    // Not before it is a machine of its own.
+    let early = clone.exec(exec("id -un", false)).await.unwrap_err();
+    assert!(matches!(early, MachineError::Ssh(_)), "{early}");
+    ready(&*clone, None).await;
+    let login = clone.exec(exec("id -un", false));
+    let output = timeout(PATIENCE, login).await.unwrap().unwrap();
+    assert_eq!(output.stdout_text(), "core\n");
+    run(&*clone, "logger -t mark after-the-seam").await;
+    loop {
+        let line = timeout(PATIENCE, lines.recv()).await.unwrap().unwrap();
+        if let Line::Journal(entry) = line {
+            // Nothing of the template's boot comes again.
+            assert!(!entry.message.starts_with("Linux version"), "{entry:?}");
+            if entry.message == "after-the-seam" {
+                break;
+            }
+        }
+    }
+    drop(lines);
+    clone.stop().await;
+
+    let read = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let seam = format!("-- clone of template {} started at ", bench.template.key());
+    for name in ["console.txt", "journal.txt", "journal.json"] {
+        let (before, own) = (read(bench.template.dir(), name), read(clone.dir(), name));
+        let after = own.strip_prefix(&before).unwrap();
+        assert!(
+            after.lines().take(2).any(|line| line.contains(&seam)),
+            "{name}: {after}"
+        );
+        assert_eq!(own.matches(&seam).count(), 1, "{name}");
+    }
+    let journal = read(clone.dir(), "journal.txt");
+    assert!(journal.contains("Linux version") && journal.contains("after-the-seam"));
+    assert!(!journal.contains("-- Reboot --"));
+    for name in ["ignition.json", "qemu-command.txt", "exit-status.txt"] {
+        assert!(clone.dir().join(name).is_file(), "{name}");
+    }
+    let ssh_config = read(clone.dir().parent().unwrap(), "ssh-config");
+    assert!(ssh_config.contains(clone.id()), "{ssh_config}");
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_that_dies_takes_only_itself_along() {
+    let bench = Run::new("death").await;
+    let (victim, other) = tokio::join!(bench.clone(), bench.clone());
+    ready(&*victim, None).await;
+    let busy = tokio::spawn({
+        let victim = Arc::clone(&victim);
+        async move { victim.exec(exec("sleep 600", true)).await }
+    });
+    kill(process(victim.id()), Signal::SIGKILL).unwrap();
+    let error = timeout(PATIENCE, busy).await.unwrap().unwrap().unwrap_err();
+    let MachineError::Down(down) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(down.kind, DownKind::Died);
+    ready(&*other, None).await;
+    drop((victim, other));
+    bench.close().await;
+}
+
+fn process(word: &str) -> Pid {
+    let found = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid = entry.file_name().to_string_lossy().parse().ok()?;
+        let command = fs::read(entry.path().join("cmdline")).ok()?;
+        String::from_utf8_lossy(&command)
+            .contains(word)
+            .then_some(pid)
+    });
+    Pid::from_raw(found.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_template_is_removed_and_not_used() {
+    let bench = Run::new("damage").await;
+    for (number, name) in ["ram", "state", "disk.qcow2", "template.json"]
+        .into_iter()
+        .enumerate()
+    {
+        let cache = dir().join("damage").join(format!("cache{number}"));
+        let copy = cache.join(bench.template.key());
+        fs::create_dir_all(&copy).unwrap();
+        for entry in fs::read_dir(bench.template.dir()).unwrap().flatten() {
+            let target = copy.join(entry.file_name());
+            if entry.file_name() == name {
+                fs::write(target, "cut short").unwrap();
+            } else if entry.file_name() != "lock" {
+                fs::hard_link(entry.path(), target).unwrap();
+            }
+        }
+        let platform = QemuPlatform::new(options("damage/run", cache.clone()))
+            .await
+            .unwrap();
+        assert!(
+            platform.find_template(&order(&platform)).await.is_none(),
+            "{name}"
+        );
+        assert!(!copy.exists(), "{name}");
+        assert_eq!(platform.close().await, Vec::<String>::new());
+    }
+    bench.close().await;
+}
