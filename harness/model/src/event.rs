@@ -206,7 +206,7 @@ pub enum EventKind {
     MachineReady {
         /// The machine's UUID.
         machine: String,
-        /// From the start of its process, in seconds.
+        /// From its order, in seconds.
         boot_seconds: f64,
     },
     /// A rule matched.
