@@ -111,6 +111,7 @@ pub(crate) async fn launch<'a>(
     busy: Busy,
     limit: &Limit,
 ) -> Result<Session<'a>, Outcome> {
+    let ordered = Instant::now();
     run.phase(order.owner, None, Phase::Preparing);
     let guard = Guard {
         stop_on_drain: order.stop_on_drain,
@@ -187,6 +188,7 @@ pub(crate) async fn launch<'a>(
     let machine = Traced::new(machine, order.owner, run.events.clone());
     machine.flush();
     let mut session = Session::new(run, order.owner, machine, watcher, order.skip_checks);
+    session.ordered = ordered;
     session.busy = Some(busy);
     session.template = template;
     Ok(session)

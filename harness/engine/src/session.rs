@@ -47,6 +47,8 @@ pub(crate) struct Session<'a> {
     pub template: Option<Arc<Frozen>>,
     /// The processors that it may keep busy until it is ready.
     pub busy: Option<Busy>,
+    /// When it was ordered.
+    pub ordered: Instant,
     /// When it was ready for tests.
     pub ready: Option<Instant>,
     /// Whether phases are told without the test's name: this run of it does not count.
@@ -81,6 +83,7 @@ impl<'a> Session<'a> {
             skip_checks,
             template: None,
             busy: None,
+            ordered: Instant::now(),
             ready: None,
             quiet: false,
             known_bad: BTreeSet::new(),
@@ -297,7 +300,6 @@ impl<'a> Session<'a> {
 
     /// Waits until the machine accepts commands, and passes the checks; its template has passed them for a clone.
     pub async fn boot(&mut self, limit: &Limit, stop_on_drain: bool) -> Result<(), Outcome> {
-        let started = Instant::now();
         self.enter(Phase::Booting, None);
         let machine = Arc::clone(&self.machine);
         let ready = Guard {
@@ -334,7 +336,7 @@ impl<'a> Session<'a> {
         self.forgive_resets();
         self.run.events.send(EventKind::MachineReady {
             machine: self.machine.id().to_owned(),
-            boot_seconds: started.elapsed().as_secs_f64(),
+            boot_seconds: self.ordered.elapsed().as_secs_f64(),
         });
         if self.template.is_none() {
             self.enter(Phase::Checking, None);

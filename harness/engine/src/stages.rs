@@ -71,13 +71,15 @@ impl Run {
     /// A test runs once more under the same conditions, unless something was found while its template booted: that would be
     /// held against it again, whatever it does.
     pub fn rerun_group(&self, member: Member) -> Group {
-        let template = match &self.seeds[member.index] {
-            Seed::Clone(order) => self.notes.template(*order),
-            Seed::Boot(_) => None,
-        };
-        let start = match template {
-            Some(frozen) if frozen.findings.is_empty() => Start::Clone(frozen),
-            _ => Start::Boot { why: None },
+        let start = match &self.seeds[member.index] {
+            Seed::Boot(why) => Start::Boot { why: why.clone() },
+            Seed::Clone(order) => match self.notes.template(*order) {
+                None => Start::Boot { why: None },
+                Some(frozen) if frozen.findings.is_empty() => Start::Clone(frozen),
+                Some(frozen) => Start::Boot {
+                    why: Some(format!("something was found while {} booted", frozen.name)),
+                },
+            },
         };
         self.group_alone(member, "rerun/", start)
     }

@@ -1,7 +1,6 @@
 //! The inside of a fake machine: it answers commands as a guest with the agent would, and runs the tests' scripts.
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kolea_machine::{DownKind, Exec, ExecOutput, Line, MachineError, Unit};
@@ -64,23 +63,16 @@ impl Service {
     }
 }
 
-/// The units in a stream that is being installed, by name.
-fn units_in(stream: &[u8]) -> Vec<(String, String)> {
-    let mut archive = tar::Archive::new(stream);
-    let Ok(entries) = archive.entries() else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|mut entry| {
-            let path = entry.path().ok()?.into_owned();
-            let name = path.file_name()?.to_str()?.to_owned();
-            if !path.parent()?.ends_with("etc/systemd/system") {
-                return None;
-            }
-            let mut contents = String::new();
-            entry.read_to_string(&mut contents).ok()?;
-            Some((name, contents))
+/// The units of tests that are being installed, by name. However they are brought, their text is there as it is.
+fn units_in(exec: &Exec) -> Vec<(String, Service)> {
+    let text = format!("{}\n{}", exec.command, String::from_utf8_lossy(&exec.stdin));
+    text.split("[Unit]\n")
+        .skip(1)
+        .filter_map(|unit| {
+            let name = unit
+                .lines()
+                .find_map(|line| line.strip_prefix("Environment=KOLA_UNIT="))?;
+            Some((name.to_owned(), Service::new(unit)))
         })
         .collect()
 }
@@ -131,13 +123,7 @@ impl Guest {
         match exec.label {
             "check" => Ok(output(0, self.health(), "")),
             "install" => {
-                let units = units_in(&exec.stdin);
-                self.state()
-                    .services
-                    .extend(units.into_iter().map(|(name, contents)| {
-                        let service = Service::new(&contents);
-                        (name, service)
-                    }));
+                self.state().services.extend(units_in(exec));
                 Ok(output(0, "", ""))
             }
             "run-test-unit" => self.run_unit(exec).await,

@@ -198,7 +198,10 @@ async fn a_rerun_is_not_held_responsible_for_its_template() {
     let rig = Rig::new(platform).templates().exclusive("a").exclusive("b");
     let report = rig.options(|options| options.rerun = true).run().await;
     assert!(matches!(report.verdict("a"), Verdict::Flaky { .. }));
-    assert_eq!(report.origins("rerun/a"), ["boot"]);
+    assert_eq!(
+        report.origins("rerun/a"),
+        ["boot: something was found while template/default booted"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
