@@ -19,16 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops a machine when all that it said has been read, and its journal is between two entries: a clone's goes on there.
 pub async fn stop_between_entries(machine: &QemuMachine) -> Result<(), MachineError> {
+    let mut torn = false;
     for _ in 0..ATTEMPTS {
         execute(machine, "stop", json!({})).await?;
         drain(machine).await?;
         let mut whole = machine.taps.whole.clone();
-        if *whole.borrow_and_update() {
+        if torn || *whole.borrow_and_update() {
             return Ok(());
         }
         execute(machine, "cont", json!({})).await?;
-        // If it does not come, the stream is torn for good.
-        let _ = timeout(PATIENCE, whole.wait_for(|whole| *whole)).await;
+        // An entry whose rest does not come was torn, by a crash of whoever sends them.
+        torn = timeout(PATIENCE, whole.wait_for(|whole| *whole))
+            .await
+            .is_err();
     }
     Err(MachineError::Guest(
         "cannot freeze the machine: its journal never rests; is something in it logging without a pause?"
