@@ -6,7 +6,7 @@ use std::time::Duration;
 use kolea_machine::agent::{TestUnit, UnitEnd, reboot, run_unit, unit_status};
 use kolea_model::{Phase, SkipReason, TestCase, Verdict};
 
-use crate::guard::{Limit, Stop};
+use crate::guard::Limit;
 use crate::outcome::{Outcome, fail};
 use crate::session::Session;
 
@@ -17,13 +17,14 @@ const LAST_LINES: Duration = Duration::from_secs(10);
 /// How long the unit's status may take.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs the test's unit to its end, through all of its reboots.
+/// Runs the test's unit to its end, through all of its reboots. If it came to its end, its last lines are still on their way:
+/// how often its unit had ended before is what [`last_lines`] needs to wait for them.
 pub(crate) async fn run_external(
     session: &mut Session<'_>,
     test: &TestCase,
     unit: &TestUnit,
     limit: &Limit,
-) -> Outcome {
+) -> (Outcome, Option<usize>) {
     let name = test.name.as_str();
     let machine = Arc::clone(&session.machine);
     let mut mark: Option<String> = None;
@@ -41,26 +42,25 @@ pub(crate) async fn run_external(
                 if outcome.trusted {
                     outcome.notes = status(session, unit).await;
                 }
-                return outcome;
+                return (outcome, None);
             }
             Err(stop) => {
                 let mut outcome = session.explain(stop, Some(name)).await;
                 if matches!(outcome.verdict, Verdict::Timeout { .. }) {
                     outcome.notes = status(session, unit).await;
                 }
-                return outcome;
+                return (outcome, None);
             }
         };
         let verdict = match end {
             UnitEnd::Reboot { soft, .. } if !test.exclusive => {
                 let what = if soft { "soft reboot" } else { "reboot" };
-                return Outcome::broken(fail(format!(
-                    "the test asked for a {what}, which only exclusive tests may"
-                )));
+                let reason = format!("the test asked for a {what}, which only exclusive tests may");
+                return (Outcome::broken(fail(reason)), None);
             }
             UnitEnd::Reboot { mark: next, soft } => {
                 if let Err(outcome) = go_through_reboot(session, name, limit, soft).await {
-                    return outcome;
+                    return (outcome, None);
                 }
                 mark = Some(next);
                 continue;
@@ -74,33 +74,37 @@ pub(crate) async fn run_external(
             UnitEnd::Failed { reason } => fail(format!("unit {} {reason}", unit.name())),
         };
         session.enter(Phase::Collecting, Some(name));
-        let patience = Limit::after(
-            session.run.scaled(LAST_LINES),
-            "the limit for the last lines",
-        );
-        let watcher = session.watcher.clone();
-        let duration = session.run.scaled(LAST_LINES);
-        let waited = session
-            .race(&patience, true, watcher.ended(name, ends, duration))
-            .await;
-        if let Err(stop @ (Stop::Kill | Stop::Fatal)) = waited {
-            return session.explain(stop, Some(name)).await;
-        }
-        return match verdict {
-            Verdict::Skip { .. } => Outcome::clean(Verdict::Skip {
-                reason: SkipReason::ByTest {
-                    message: session
-                        .watcher
-                        .last_output(name)
-                        .unwrap_or_else(|| "exit status 77, without a word".to_owned()),
-                },
-            }),
-            Verdict::Fail { .. } => Outcome {
-                notes: status(session, unit).await,
-                ..Outcome::clean(verdict)
-            },
-            verdict => Outcome::clean(verdict),
+        let notes = match verdict {
+            Verdict::Fail { .. } => status(session, unit).await,
+            _ => String::new(),
         };
+        let outcome = Outcome {
+            notes,
+            ..Outcome::clean(verdict)
+        };
+        return (outcome, Some(ends));
+    }
+}
+
+/// Waits until everything that a test has printed is in its log. `ends`: how often its unit had ended before.
+pub(crate) fn last_lines(
+    session: &Session<'_>,
+    test: &str,
+    ends: usize,
+) -> impl Future<Output = ()> + use<> {
+    let watcher = session.watcher.clone();
+    let limit = session.run.scaled(LAST_LINES);
+    let test = test.to_owned();
+    async move { watcher.ended(&test, ends, limit).await }
+}
+
+/// A test that skips says why in its last line.
+pub(crate) fn skip_reason(session: &Session<'_>, test: &str) -> Verdict {
+    let said = session.watcher.last_output(test);
+    Verdict::Skip {
+        reason: SkipReason::ByTest {
+            message: said.unwrap_or_else(|| "exit status 77, without a word".to_owned()),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kolea_model::{Finding, InfraCause, Phase, Verdict};
 use tokio::time::Instant;
 
-use crate::external::run_external;
+use crate::external::{last_lines, run_external, skip_reason};
 use crate::group::{Group, Member};
 use crate::guard::Limit;
 use crate::launch::{Launch, Start, launch, set_up, setup_limit};
@@ -96,20 +96,33 @@ pub(crate) async fn test_on(
     let case = &run.cases[member.index];
     let test = &case.test;
     let limit = limit.unwrap_or_else(|| run.limit(Instant::now(), test.time_limit(), TEST_LIMIT));
-    let mut outcome = match (&member.unit, &case.native) {
+    let (mut outcome, ends) = match (&member.unit, &case.native) {
         (Some(unit), _) => run_external(session, test, unit, &limit).await,
-        (None, Some(native)) => run_native(session, native, &limit).await,
-        (None, None) => Outcome::broken(infra(
-            InfraCause::Harness,
-            "a compiled-in test without code; this is a bug in kolea",
-        )),
+        (None, Some(native)) => (run_native(session, native, &limit).await, None),
+        (None, None) => {
+            let reason = "a compiled-in test without code; this is a bug in kolea";
+            (Outcome::broken(infra(InfraCause::Harness, reason)), None)
+        }
     };
     if !outcome.trusted {
         return outcome;
     }
     session.enter(Phase::Collecting, Some(&test.name));
     let limit = run.limit(Instant::now(), CHECK_LIMIT, "the limit for the end checks");
-    let news = match session.check(&limit, case.native.is_none()).await {
+    // The journal may take its time to say the last lines: journald tells its readers every 250 ms.
+    let lines = ends.map(|ends| last_lines(session, &test.name, ends));
+    let lines = async {
+        if let Some(lines) = lines {
+            lines.await;
+        }
+    };
+    let checked = session
+        .check_while(&limit, case.native.is_none(), lines)
+        .await;
+    if matches!(outcome.verdict, Verdict::Skip { .. }) && ends.is_some() {
+        outcome.verdict = skip_reason(session, &test.name);
+    }
+    let news = match checked {
         Ok(news) => news,
         // The test failed already: what became of its machine is a detail.
         Err(after) if matches!(outcome.verdict, Verdict::Fail { .. }) => {

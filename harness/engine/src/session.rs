@@ -134,14 +134,31 @@ impl<'a> Session<'a> {
     /// Checks the system's health, unless the test doesn't want that. `Ok(None)` if all is well; a fault is reported
     /// once, so that only the test after which it appeared has to answer for it.
     pub async fn check(&mut self, limit: &Limit, resets: bool) -> Result<Option<String>, Outcome> {
-        if self.skip_checks {
-            return Ok(None);
-        }
-        let machine = Arc::clone(&self.machine);
-        match self.race(limit, resets, base_check(&*machine)).await {
+        self.check_while(limit, resets, std::future::ready(()))
+            .await
+    }
+
+    /// The same, while something else is waited for.
+    pub async fn check_while(
+        &mut self,
+        limit: &Limit,
+        resets: bool,
+        other: impl Future<Output = ()>,
+    ) -> Result<Option<String>, Outcome> {
+        let machine = (!self.skip_checks).then(|| Arc::clone(&self.machine));
+        let check = async {
+            match machine {
+                Some(machine) => base_check(&*machine).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let work = async { tokio::join!(check, other).0 };
+        match self.race(limit, resets, work).await {
+            // Whoever wants no checks may leave the machine as it likes.
+            Err(stop) if self.skip_checks && !matches!(stop, Stop::Kill | Stop::Fatal) => Ok(None),
             Err(stop) => Err(self.explain(stop, None).await),
             Ok(Err(error)) => Err(self.explain_error(error, None).await),
-            Ok(Ok(check)) => Ok(self.news_of(check)),
+            Ok(Ok(check)) => Ok(check.and_then(|check| self.news_of(check))),
         }
     }
 
