@@ -12,11 +12,33 @@ pub(crate) fn is_shareable(test: &TestCase) -> bool {
     !test.exclusive && matches!(test.source, TestSource::External(_))
 }
 
-/// Puts tests into buckets, in the order they come in: each into the first where everybody tolerates it. `by_boot`: whether
-/// those that ask for a fresh boot are kept apart from the others.
+/// What tests in one bucket have in common, beyond what keeps them from harming each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mixing {
+    /// Nothing (kola).
+    Free,
+    /// Whether they ask for a fresh boot.
+    ByBoot,
+    /// That, and whether they have a config: those without one can all be clones of one template.
+    ByBootAndConfig,
+}
+
+impl Mixing {
+    fn allows(self, one: &TestCase, other: &TestCase) -> bool {
+        let boot = one.fresh_boot == other.fresh_boot;
+        let config = one.config.is_some() == other.config.is_some();
+        match self {
+            Mixing::Free => true,
+            Mixing::ByBoot => boot,
+            Mixing::ByBootAndConfig => boot && config,
+        }
+    }
+}
+
+/// Puts tests into buckets, in the order they come in: each into the first where everybody tolerates it.
 pub(super) fn buckets<'a>(
     tests: impl Iterator<Item = (usize, &'a TestCase)>,
-    by_boot: bool,
+    mixing: Mixing,
     claims: Claims<'_>,
 ) -> Vec<Vec<usize>> {
     let mut buckets: Vec<Vec<Newcomer<'_>>> = Vec::new();
@@ -29,7 +51,7 @@ pub(super) fn buckets<'a>(
         let open = buckets.iter_mut().find(|bucket| {
             bucket
                 .iter()
-                .all(|member| member.tolerates(&newcomer, by_boot))
+                .all(|member| member.tolerates(&newcomer, mixing))
         });
         match open {
             Some(bucket) => bucket.push(newcomer),
@@ -53,14 +75,14 @@ struct Newcomer<'a> {
 impl Newcomer<'_> {
     /// Whether both may be on one machine: equal needs, neither names the other as a conflict, and their configs
     /// write different things (or are the same config).
-    fn tolerates(&self, other: &Newcomer<'_>, by_boot: bool) -> bool {
+    fn tolerates(&self, other: &Newcomer<'_>, mixing: Mixing) -> bool {
         let names = |from: &TestCase, to: &TestCase| from.conflicts.contains(&to.name);
         let same_config = match (&self.test.config, &other.test.config) {
             (Some(own), Some(theirs)) => own.text == theirs.text,
             _ => false,
         };
         self.test.needs == other.test.needs
-            && (!by_boot || self.test.fresh_boot == other.test.fresh_boot)
+            && mixing.allows(self.test, other.test)
             && !names(self.test, other.test)
             && !names(other.test, self.test)
             && (same_config || self.claims.is_disjoint(&other.claims))

@@ -18,7 +18,7 @@ use kolea_model::{MachineNeeds, Plan, TestCase};
 
 use crate::{Buckets, Case, RunOptions};
 pub(crate) use buckets::is_shareable;
-use buckets::{Claims, buckets};
+use buckets::{Claims, Mixing, buckets};
 use layout::{Draft, Terms};
 pub(crate) use layout::{Layout, PlannedMachine};
 use orders::{Orders, resolve};
@@ -57,10 +57,9 @@ pub(crate) struct Planner<'a> {
     orders: Orders,
     /// Where each test could start from on a machine of its own.
     seeds: Vec<Seed>,
-    /// Tests with machines of their own in any case.
-    alone: Vec<usize>,
-    /// Tests that may share, and where the machine that they share could start from.
-    buckets: Vec<Draft>,
+    /// Machines as they could be, each way beginning with those of exclusive tests. The first is kola's way, if need be with
+    /// those apart that ask for a fresh boot.
+    ways: Vec<Vec<Draft>>,
     /// The order of a machine about which no test says anything.
     default: Option<usize>,
 }
@@ -90,29 +89,31 @@ impl<'a> Planner<'a> {
             }
         };
         let seeds: Vec<Seed> = cases.iter().map(|case| seed(&[&case.test])).collect();
-        let (shareable, mut alone): (Vec<usize>, Vec<usize>) = in_name_order(cases)
+        let (shareable, exclusive): (Vec<usize>, Vec<usize>) = in_name_order(cases)
             .into_iter()
             .partition(|index| is_shareable(&cases[*index].test));
-        let mut shared = Vec::new();
-        if options.buckets == Buckets::Never {
-            alone.extend(shareable);
-        } else {
-            let by_boot = options.templates && options.buckets == Buckets::Auto;
+        let mixings: &[Mixing] = match options.buckets {
+            Buckets::Auto if options.templates => &[Mixing::ByBoot, Mixing::ByBootAndConfig],
+            _ => &[Mixing::Free],
+        };
+        let mut way = |mixing: Mixing| -> Vec<Draft> {
             let tests = shareable.iter().map(|index| (*index, &cases[*index].test));
-            for members in buckets(tests, by_boot, claims) {
-                // As in kola, a test that shares with nobody goes by its own name.
-                if let [only] = members.as_slice() {
-                    alone.push(*only);
-                    continue;
-                }
+            let shared = match options.buckets {
+                Buckets::Never => shareable.iter().map(|index| vec![*index]).collect(),
+                Buckets::Always | Buckets::Auto => buckets(tests, mixing, claims),
+            };
+            let alone = exclusive.iter().map(|index| vec![*index]);
+            let drafts = alone.chain(shared).map(|members| {
                 let tests: Vec<&TestCase> =
                     members.iter().map(|index| &cases[*index].test).collect();
-                shared.push(Draft {
+                Draft {
                     seed: seed(&tests),
                     members,
-                });
-            }
-        }
+                }
+            });
+            drafts.collect()
+        };
+        let ways = mixings.iter().map(|mixing| way(*mixing)).collect();
         let plain = resolve(platform, &MachineNeeds::default());
         let default = orders
             .list()
@@ -123,8 +124,7 @@ impl<'a> Planner<'a> {
             options,
             orders,
             seeds,
-            alone,
-            buckets: shared,
+            ways,
             default,
         }
     }
@@ -147,23 +147,36 @@ impl<'a> Planner<'a> {
             cached,
             default: self.default,
         };
-        let single = |index: usize| Draft {
-            members: vec![index],
-            seed: self.seeds[index].clone(),
-        };
-        let mut drafts: Vec<Draft> = self.alone.iter().map(|index| single(*index)).collect();
-        drafts.extend(self.buckets.iter().cloned());
+        let mut best: Option<Layout> = None;
+        for drafts in &self.ways {
+            let layout = self.split(&terms, drafts.clone());
+            // Each way isolates better than the one before.
+            let jobs = self.options.jobs;
+            let better = best.as_ref().is_none_or(|best| {
+                layout.makespan(jobs) <= best.makespan(jobs) * ISOLATION_IS_WORTH
+            });
+            if better {
+                best = Some(layout);
+            }
+        }
+        best.unwrap_or_default()
+    }
+
+    /// Gives the members of each bucket clones of their own, where that is worth it.
+    fn split(&self, terms: &Terms<'_>, mut drafts: Vec<Draft>) -> Layout {
         let mut layout = terms.arrange(&drafts);
         if self.options.buckets != Buckets::Auto || !self.options.templates {
             return layout;
         }
-        for bucket in &self.buckets {
-            let mut split: Vec<Draft> = drafts
-                .iter()
-                .filter(|draft| *draft != bucket)
-                .cloned()
-                .collect();
-            split.extend(bucket.members.iter().map(|index| single(*index)));
+        let is_shared = |draft: &&Draft| draft.members.len() > 1;
+        let buckets: Vec<Draft> = drafts.iter().filter(is_shared).cloned().collect();
+        for bucket in buckets {
+            let others = drafts.iter().filter(|draft| **draft != bucket).cloned();
+            let own = bucket.members.iter().map(|index| Draft {
+                members: vec![*index],
+                seed: self.seeds[*index].clone(),
+            });
+            let split: Vec<Draft> = others.chain(own).collect();
             let other = terms.arrange(&split);
             let all_cloned = other
                 .machines

@@ -115,6 +115,25 @@ fn a_bucket_is_split_where_that_costs_little() {
 }
 
 #[test]
+fn a_few_configs_do_not_keep_the_others_from_clones_of_their_own() {
+    let names: Vec<String> = (0..40).map(|number| format!("plain-{number:02}")).collect();
+    let mut cases: Vec<Case> = names.iter().map(|name| shared(name)).collect();
+    for number in 0..6 {
+        cases.push(config(
+            shared(&format!("with-{number}")),
+            &number.to_string(),
+        ));
+    }
+    let auto = layout(&cases, &options(4, Buckets::Auto));
+    // As many templates as configs would take longer than one machine for all of them.
+    let mut expected = vec!["non-exclusive-test-bucket-0"];
+    expected.extend(names.iter().map(String::as_str));
+    assert_eq!(groups(&auto), expected);
+    let always = layout(&cases, &options(4, Buckets::Always));
+    assert_eq!(groups(&always), ["non-exclusive-test-bucket-0"]);
+}
+
+#[test]
 fn what_can_not_be_cloned_goes_on_sharing() {
     // Each has its own config, so none would have a template.
     let cases: Vec<Case> = ["a", "b", "c"]
