@@ -25,7 +25,7 @@ fn qemu_killed_during_boot_test_and_reboot() {
     write_test(&dir, "boot", "", "true");
     write_test(&dir, "running", "", "sleep infinity");
     write_test(&dir, "reboot", "", REBOOT);
-    let mut run = LiveRun::start(&dir, &["--infra-retries", "0", "-j", "2", "ext.*"]);
+    let mut run = LiveRun::start(&dir, &["--no-templates", "--infra-retries", "0", "ext.*"]);
 
     kill_machine_of(&run, "ext.kill.boot");
     run.wait_for_phase("ext.kill.running", "running");

@@ -1,7 +1,7 @@
 //! The checks that every machine has to pass, before a test and after.
 
 use crate::profile::Profile;
-use crate::{Exec, Machine, MachineError};
+use crate::{Exec, Machine, MachineError, RunBy};
 
 /// Asks for everything at once, with two processes (three, if a unit is being started), in the words of any POSIX shell.
 const SCRIPT: &str = r#"systemctl show --property=Version --property=SystemState
@@ -42,7 +42,7 @@ pub async fn base_check(machine: &dyn Machine) -> Result<BaseCheck, MachineError
             label: "check",
             command: SCRIPT.to_owned(),
             stdin: Vec::new(),
-            root: true,
+            by: RunBy::Anyone,
         })
         .await?;
     parse(&output.stdout_text()).ok_or_else(|| {

@@ -16,16 +16,27 @@ use crate::{Down, MachineError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BootId(pub String);
 
+/// Whose shell runs a command. In root's, `$KOLET` is the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunBy {
+    /// The login shell of the profile's user, over SSH.
+    #[default]
+    User,
+    /// Root's POSIX shell, without a login: over the agent's own channel if the machine has one, else with sudo over SSH.
+    Root,
+    /// Whichever is cheaper, for commands that need no privileges: root's over the channel, or the user's over SSH.
+    Anyone,
+}
+
 /// A command for the guest's shell.
 #[derive(Clone, Debug, Default)]
 pub struct Exec {
     /// What it is for, in one word: `check`, `install`, `run-test-unit`… (messages, traces and the fake platform go by it).
     pub label: &'static str,
-    /// The command line, run by the login shell of the profile's user, or by root's POSIX shell.
+    /// The command line.
     pub command: String,
-    /// Whether root's shell runs it, without a login: over the agent's own channel if the machine has one, else with sudo over
-    /// SSH. In it, `$KOLET` is the agent.
-    pub root: bool,
+    /// Whose shell runs it.
+    pub by: RunBy,
     /// What it reads from standard input.
     pub stdin: Vec<u8>,
 }
@@ -33,7 +44,7 @@ pub struct Exec {
 impl Exec {
     /// The command line for SSH: the command itself, or sudo with root's shell around it, where `$KOLET` is set.
     pub fn over_ssh(&self) -> Cow<'_, str> {
-        if !self.root {
+        if self.by != RunBy::Root {
             return Cow::Borrowed(&self.command);
         }
         // `KOLET_ROOT` is for our unit tests; sudo lets none through.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kolea_model::{TestCase, TestSource};
 
-use crate::{Exec, ExecOutput, Machine, MachineError};
+use crate::{Exec, ExecOutput, Machine, MachineError, RunBy};
 
 /// How a compiled-in test ends when it does not pass.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl TestContext {
                 label: "native",
                 command: command.to_owned(),
                 stdin: Vec::new(),
-                root: false,
+                by: RunBy::User,
             })
             .await?;
         for text in [output.stdout_text(), output.stderr_text()] {

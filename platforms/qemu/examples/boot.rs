@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use kolea_machine::profile::Profile;
-use kolea_machine::{Exec, LaunchRequest, Line, Platform, Provision};
+use kolea_machine::{Exec, LaunchRequest, Line, Platform, Provision, RunBy};
 use kolea_model::MachineNeeds;
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Failure> {
         label: "example",
         command: command.to_owned(),
         stdin: Vec::new(),
-        root: false,
+        by: RunBy::User,
     };
     let output = machine
         .exec(exec(

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use kolea_machine::profile::Profile;
 use kolea_machine::{
-    CloneRequest, Exec, LaunchRequest, Machine, Platform, Provision, TemplateOrder,
+    CloneRequest, Exec, LaunchRequest, Machine, Platform, Provision, RunBy, TemplateOrder,
 };
 use kolea_model::{Firmware, MachineNeeds};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
@@ -97,7 +97,7 @@ async fn main() -> Result<(), Failure> {
             .exec(Exec {
                 label: "example",
                 command: "date +%s.%N; cat /proc/sys/kernel/random/uuid".to_owned(),
-                root: true,
+                by: RunBy::Root,
                 stdin: Vec::new(),
             })
             .await?;
@@ -117,7 +117,7 @@ async fn main() -> Result<(), Failure> {
             .exec(Exec {
                 label: "example",
                 command: "uptime".to_owned(),
-                root: false,
+                by: RunBy::User,
                 stdin: Vec::new(),
             })
             .await?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use kolea_machine::agent::{self, AgentChannel};
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
 use kolea_machine::{
-    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, Step, Template,
+    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, RunBy, Step, Template,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -200,7 +200,7 @@ impl QemuMachine {
     async fn try_exec(&self, exec: &Exec) -> Result<ExecOutput, MachineError> {
         let work = async {
             let served = self.woken.load(Ordering::Acquire) && self.agent.is_idle();
-            if exec.root && served {
+            if exec.by != RunBy::User && served {
                 self.agent.exec(exec).await
             } else {
                 self.session().await?.exec(exec).await

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use kolea_machine::profile::Profile;
 use kolea_machine::{
     BootId, CloneRequest, DownKind, Exec, LaunchRequest, Line, Machine, MachineError, Platform,
-    Provision, Template, TemplateOrder,
+    Provision, RunBy, Template, TemplateOrder,
 };
 use kolea_model::MachineNeeds;
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
@@ -159,7 +159,7 @@ fn exec(command: &str, root: bool) -> Exec {
     Exec {
         label: "test",
         command: command.to_owned(),
-        root,
+        by: if root { RunBy::Root } else { RunBy::User },
         stdin: Vec::new(),
     }
 }

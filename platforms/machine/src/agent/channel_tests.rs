@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::testing::LocalMachine;
 use super::{AgentChannel, TestUnit, UnitEnd, run_unit};
 use crate::agent::testing::test_case;
-use crate::{Exec, ExecOutput, MachineError};
+use crate::{Exec, ExecOutput, MachineError, RunBy};
 
 const SHELLS: [&str; 2] = ["dash", "bash"];
 
@@ -23,7 +23,7 @@ fn command(command: &str, stdin: &[u8]) -> Exec {
     Exec {
         label: "test",
         command: command.to_owned(),
-        root: true,
+        by: RunBy::Root,
         stdin: stdin.to_vec(),
     }
 }

@@ -8,7 +8,7 @@ use kolea_model::ExternalTest;
 
 use super::archive::Archive;
 use super::{TestUnit, quote};
-use crate::{Exec, Machine, MachineError, Unit};
+use crate::{Exec, Machine, MachineError, RunBy, Unit};
 
 /// The agent; the guest's shell runs it, whatever its architecture.
 const KOLET_SCRIPT: &str = include_str!("kolet.sh");
@@ -64,7 +64,7 @@ pub async fn install(
             label: "install",
             command,
             stdin,
-            root: true,
+            by: RunBy::Root,
         })
         .await?;
     if output.status == 0 {

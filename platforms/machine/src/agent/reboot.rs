@@ -1,7 +1,7 @@
 //! The harness's part in a reboot that a test asked for.
 
 use super::run::last_line;
-use crate::{BootId, Exec, Machine, MachineError};
+use crate::{BootId, Exec, Machine, MachineError, RunBy};
 
 /// sshd stops before the test is told to go on: a reboot that is forced, or a crash, would otherwise leave us with a
 /// connection that nobody ends.
@@ -30,7 +30,7 @@ pub async fn reboot(
             label: REBOOT_ACK,
             command: command.to_owned(),
             stdin: Vec::new(),
-            root: true,
+            by: RunBy::Root,
         })
         .await;
     let count = match answer {
@@ -65,7 +65,7 @@ async fn wait_for_soft_reboot(machine: &dyn Machine, count: &str) -> Result<Boot
                      if [ \"$n\" = '{count}' ]; then exec sleep {HOLD}; else echo \"$n\"; fi"
                 ),
                 stdin: Vec::new(),
-                root: false,
+                by: RunBy::User,
             })
             .await;
         match answer {

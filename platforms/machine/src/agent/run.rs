@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::TestUnit;
-use crate::{Exec, ExecOutput, Machine, MachineError};
+use crate::{Exec, ExecOutput, Machine, MachineError, RunBy};
 
 /// kolet's exit statuses.
 const UNIT_FAILED: i32 = 10;
@@ -60,7 +60,7 @@ pub async fn run_unit(
             label: "run-test-unit",
             command,
             stdin: mark.map(environment).unwrap_or_default().into_bytes(),
-            root: true,
+            by: RunBy::Root,
         })
         .await?;
     end_of(unit, &output)
@@ -124,7 +124,7 @@ pub async fn unit_status(machine: &dyn Machine, unit: &TestUnit) -> Result<Strin
                 unit.name()
             ),
             stdin: Vec::new(),
-            root: true,
+            by: RunBy::Anyone,
         })
         .await?;
     // The exit status speaks of the unit: 3 is "not active".

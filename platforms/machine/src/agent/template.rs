@@ -7,7 +7,7 @@ use super::archive::Archive;
 use super::install::{KOLET_PARTIAL, kolet};
 use super::run::last_line;
 use super::{quote, wake_program};
-use crate::{Exec, GuestFacts, Machine, MachineError};
+use crate::{Exec, GuestFacts, Machine, MachineError, RunBy};
 
 /// The agent's unit. It is in /run, so that it is gone after a reboot. Tests that isolate a target keep it, like sshd's
 /// connections, those that use up the memory leave it alone, and if it
@@ -68,7 +68,7 @@ pub async fn prepare_template(
         .exec(Exec {
             label: "prepare-template",
             command: format!("key={}\n{SCRIPT}", quote(key)),
-            root: true,
+            by: RunBy::Root,
             stdin: archive()?,
         })
         .await?;

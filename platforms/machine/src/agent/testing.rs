@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 use super::AgentChannel;
-use crate::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError};
+use crate::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, RunBy};
 
 const SUDO: &str = r#"case $1 in /*) program=$KOLET_ROOT$1; shift; exec "$program" "$@" ;; esac
 exec "$@""#;
@@ -161,7 +161,7 @@ impl Machine for LocalMachine {
 
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError> {
         self.labels.lock().unwrap().push(exec.label);
-        if let Some(channel) = self.channel.as_ref().filter(|_| exec.root) {
+        if let Some(channel) = self.channel.as_ref().filter(|_| exec.by != RunBy::User) {
             return channel.exec(&exec).await;
         }
         let mut child = self

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::run::last_line;
 use super::{quote, wake_program};
-use crate::{BootId, Exec, ExecOutput, GuestFacts, MachineError};
+use crate::{BootId, Exec, ExecOutput, GuestFacts, MachineError, RunBy};
 
 /// Timers that elapse this long after the step of the clock, in seconds, are treated like those that have elapsed by it: a
 /// test is not to be disturbed by what a machine does once a day.
@@ -24,7 +24,7 @@ pub fn rouse(guest: &GuestFacts) -> Exec {
         } else {
             format!("systemctl stop -- {due}")
         },
-        root: true,
+        by: RunBy::Root,
         stdin: Vec::new(),
     }
 }
@@ -38,7 +38,7 @@ pub fn wake(guest: &GuestFacts, public_key: &str) -> Exec {
     Exec {
         label: "wake",
         command: script(guest, public_key, Utc::now(), &seed),
-        root: true,
+        by: RunBy::Root,
         stdin: Vec::new(),
     }
 }

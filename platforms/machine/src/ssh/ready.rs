@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::session::{REFUSED, dial};
 use super::{SshSession, SshTarget};
-use crate::{BootId, Exec, MachineError};
+use crate::{BootId, Exec, MachineError, RunBy};
 
 /// A new attempt starts this long after one that was refused: the guest is on the network, and a refusal costs it nothing.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -138,7 +138,7 @@ async fn probe(
             label: "ready",
             command: "read -r id </proc/sys/kernel/random/boot_id && echo \"$id\"".to_owned(),
             stdin: Vec::new(),
-            root: false,
+            by: RunBy::User,
         };
         let output = session.exec(&exec).await?;
         let boot = output.stdout_text().trim().to_owned();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::testing::Server;
 use super::*;
-use crate::{BootId, Exec, ExecOutput, MachineError};
+use crate::{BootId, Exec, ExecOutput, MachineError, RunBy};
 
 const PATIENT: Duration = Duration::from_secs(20);
 
@@ -19,7 +19,7 @@ fn exec(command: &str, stdin: &[u8]) -> Exec {
         label: "test",
         command: command.to_owned(),
         stdin: stdin.to_vec(),
-        root: false,
+        by: RunBy::User,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kolea_machine::{Exec, GuestFacts, Machine, MachineError, agent};
+use kolea_machine::{Exec, GuestFacts, Machine, MachineError, RunBy, agent};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -73,7 +73,7 @@ async fn prepare(machine: &QemuMachine, public_key: &str) -> Result<GuestFacts, 
     let settle = Exec {
         label: "settle",
         command: SETTLE.to_owned(),
-        root: true,
+        by: RunBy::Root,
         stdin: Vec::new(),
     };
     let hello = timeout(HELLO, async {
