@@ -139,12 +139,13 @@ impl QemuMachine {
 
     /// The first contact with a clone. Only its agent can make it a machine of its own: our key is not in it yet.
     async fn wake(&self, guest: &GuestFacts) -> Result<BootId, MachineError> {
-        let wake = agent::wake(guest, self.target.key.public_line());
-        let woken = match self.agent.exec(&wake).await {
-            Ok(output) => agent::woken(guest, &output),
-            Err(error) => Err(error),
+        let first_contact = async {
+            self.agent.exec(&agent::rouse(guest)).await?;
+            // The clock is set to the time of this line.
+            let wake = agent::wake(guest, self.target.key.public_line());
+            agent::woken(guest, &self.agent.exec(&wake).await?)
         };
-        let boot = woken.map_err(|error| {
+        let boot = first_contact.await.map_err(|error| {
             MachineError::Guest(format!(
                 "the clone's agent (kolet-agent.service) did not wake it: {error}"
             ))

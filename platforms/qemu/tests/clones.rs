@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use kolea_machine::profile::Profile;
 use kolea_machine::{
     BootId, CloneRequest, DownKind, Exec, LaunchRequest, Line, Machine, MachineError, Platform,
-    Provision, RunBy, Template, TemplateOrder,
+    Provision, RunBy, Template, TemplateOrder, Unit,
 };
 use kolea_model::MachineNeeds;
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
@@ -109,8 +109,28 @@ impl Run {
 fn order(platform: &QemuPlatform) -> TemplateOrder {
     TemplateOrder {
         spec: platform.resolve(&MachineNeeds::default()),
-        provision: Provision::default(),
+        provision: Provision {
+            configs: Vec::new(),
+            units: ["once", "twice"].iter().flat_map(timer).collect(),
+        },
     }
+}
+
+/// A timer for each full hour, and what it starts.
+fn timer(name: &&str) -> [Unit; 2] {
+    let unit = |suffix: &str, enabled: bool, contents: String| Unit {
+        name: format!("{name}.{suffix}"),
+        enabled,
+        contents,
+    };
+    let service =
+        format!("[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/elapsed-{name}\n");
+    let persistent = *name == "twice";
+    let timer = format!(
+        "[Timer]\nOnCalendar=hourly\nAccuracySec=1\nPersistent={persistent}\n\
+         [Install]\nWantedBy=timers.target\n"
+    );
+    [unit("service", false, service), unit("timer", true, timer)]
 }
 
 /// Boots a machine, sets its clock back, and freezes it: to its clones, the template is two hours old.
@@ -134,6 +154,8 @@ async fn make_template() {
         .unwrap()
         .unwrap();
     run(&*machine, "date --set='2 hours ago'").await;
+    // The timers take notice: their next hour is that after the machine's own time.
+    run(&*machine, "systemctl restart once.timer twice.timer").await;
     let freeze = platform.freeze(Arc::clone(&machine), &order, true);
     let template = timeout(PATIENCE, freeze).await.unwrap().unwrap();
     assert!(template.dir().starts_with(dir().join("templates")));
@@ -204,6 +226,15 @@ async fn clones_draw_different_numbers_and_know_what_time_it_is() {
     }
     assert_ne!(drawn[0][0], drawn[1][0]);
     assert_ne!(drawn[0][1], drawn[1][1]);
+    // Two hours have passed, and nothing has happened in them; the timers go on from now.
+    let timers = "systemctl is-active once.timer twice.timer; \
+                  systemctl show --property=NextElapseUSecRealtime --value once.timer; \
+                  sleep 2; ls /var/elapsed-* 2>/dev/null || :";
+    let said = run(&*other, timers).await;
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..2], ["active", "active"], "{said}");
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(lines[2].contains(":00:00 UTC"), "{said}");
     let names: Vec<String> = one.take_steps().into_iter().map(|step| step.name).collect();
     assert_eq!(names, ["overlay", "start", "load", "wake"]);
     assert!(one.take_steps().is_empty());
