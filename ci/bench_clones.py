@@ -53,6 +53,7 @@ class Bench:
     def memory_at_rest(self, tree, count, *flags):
         """PSS in MiB of `count` machines, once all of their tests run."""
         command, out = self.command(tree, count, *flags)
+        shutil.rmtree(out, ignore_errors=True)
         kolea = subprocess.Popen(command, env=self.environment(), stdout=subprocess.DEVNULL)
         try:
             while True:
