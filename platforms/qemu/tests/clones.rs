@@ -111,7 +111,7 @@ fn order(platform: &QemuPlatform) -> TemplateOrder {
         spec: platform.resolve(&MachineNeeds::default()),
         provision: Provision {
             configs: Vec::new(),
-            units: ["once", "twice"].iter().flat_map(timer).collect(),
+            units: ["plain", "persistent"].iter().flat_map(timer).collect(),
         },
     }
 }
@@ -125,7 +125,7 @@ fn timer(name: &&str) -> [Unit; 2] {
     };
     let service =
         format!("[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/elapsed-{name}\n");
-    let persistent = *name == "twice";
+    let persistent = *name == "persistent";
     let timer = format!(
         "[Timer]\nOnCalendar=hourly\nAccuracySec=1\nPersistent={persistent}\n\
          [Install]\nWantedBy=timers.target\n"
@@ -154,8 +154,10 @@ async fn make_template() {
         .unwrap()
         .unwrap();
     run(&*machine, "date --set='2 hours ago'").await;
-    // The timers take notice: their next hour is that after the machine's own time.
-    run(&*machine, "systemctl restart once.timer twice.timer").await;
+    // A timer counts from when it was last started, so it has to be started twice to take notice.
+    for _ in 0..2 {
+        run(&*machine, "systemctl restart plain.timer persistent.timer").await;
+    }
     let freeze = platform.freeze(Arc::clone(&machine), &order, true);
     let template = timeout(PATIENCE, freeze).await.unwrap().unwrap();
     assert!(template.dir().starts_with(dir().join("templates")));
@@ -226,13 +228,13 @@ async fn clones_draw_different_numbers_and_know_what_time_it_is() {
     }
     assert_ne!(drawn[0][0], drawn[1][0]);
     assert_ne!(drawn[0][1], drawn[1][1]);
-    // Two hours have passed, and nothing has happened in them; the timers go on from now.
-    let timers = "systemctl is-active once.timer twice.timer; \
-                  systemctl show --property=NextElapseUSecRealtime --value once.timer; \
+    // Two hours have passed, and nothing has happened in them; the persistent timer goes on from now.
+    let timers = "systemctl is-active plain.timer persistent.timer; \
+                  systemctl show --property=NextElapseUSecRealtime --value persistent.timer; \
                   sleep 2; ls /var/elapsed-* 2>/dev/null || :";
     let said = run(&*other, timers).await;
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines[..2], ["active", "active"], "{said}");
+    assert_eq!(lines[..2], ["inactive", "active"], "{said}");
     assert_eq!(lines.len(), 3, "{said}");
     assert!(lines[2].contains(":00:00 UTC"), "{said}");
     let names: Vec<String> = one.take_steps().into_iter().map(|step| step.name).collect();

@@ -30,8 +30,8 @@ pub fn rouse(guest: &GuestFacts) -> Exec {
 }
 
 /// The command that wakes a clone (label `wake`) which was roused: it sets the clock to the host's, which is taken now, makes the
-/// kernel's random numbers the clone's own, and puts `public_key` in the place of the template's. The timers that
-/// [`rouse`] stopped wait for their next turn from then on.
+/// kernel's random numbers the clone's own, and puts `public_key` in the place of the template's. Of the timers that
+/// [`rouse`] stopped, persistent ones wait for their next turn from then on, and the others stay stopped.
 pub fn wake(guest: &GuestFacts, public_key: &str) -> Exec {
     let mut seed = [0; 64];
     rand::fill(&mut seed);
@@ -59,14 +59,16 @@ fn script(guest: &GuestFacts, public_key: &str, now: DateTime<Utc>, seed: &[u8; 
         nanoseconds = now.timestamp_subsec_nanos(),
     );
     if !due.is_empty() {
-        // Truncating sets the time of an empty file. A persistent timer takes it for its last turn.
+        // Truncating sets the time of an empty file. A persistent timer takes it for its last turn. Others would have their
+        // turn at once, since systemd counts from their last start, and so they stay stopped.
         let _ = writeln!(
             script,
-            "for timer in {due}; do\n\
+            "set --\n\
+             for timer in {due}; do\n\
              stamp=$root/var/lib/systemd/timers/stamp-$timer\n\
-             if [ -e \"$stamp\" ]; then : >\"$stamp\"; fi\n\
+             if [ -e \"$stamp\" ]; then : >\"$stamp\"; set -- \"$@\" \"$timer\"; fi\n\
              done\n\
-             systemctl start -- {due} || exit"
+             if [ $# -gt 0 ]; then systemctl start -- \"$@\" || exit; fi"
         );
     }
     if let Some((file, line)) = &guest.authorized_key
