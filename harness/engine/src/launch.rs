@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use kolea_machine::agent::{Onto, TestUnit, end_marker, install};
 use kolea_machine::{CloneRequest, LaunchRequest, Provision};
-use kolea_model::{EventKind, ExternalTest, MachineSpec, Origin, Phase, TestSource, Verdict};
+use kolea_model::{
+    EventKind, ExternalTest, InfraCause, MachineSpec, Origin, Phase, TestSource, Verdict,
+};
 use tokio::time::Instant;
 
 use crate::group::{Group, Member};
 use crate::guard::{Guard, Limit, Stop};
-use crate::outcome::{Outcome, verdict_of_error};
+use crate::outcome::{Outcome, infra, verdict_of_error};
 use crate::plan::merged_configs;
 use crate::run::Run;
 use crate::seat::Busy;
@@ -144,6 +146,16 @@ pub(crate) async fn launch<'a>(
         Ok(Err(error)) => {
             return Err(Outcome::broken(verdict_of_error(&error, Phase::Preparing)));
         }
+        // A clone that does not start is no test's fault.
+        Err(Stop::Limit(limit)) if matches!(order.start, Start::Clone(_)) => {
+            return Err(Outcome::broken(infra(
+                InfraCause::Boot,
+                format!(
+                    "{} is over before the clone's process was there",
+                    limit.text
+                ),
+            )));
+        }
         Err(Stop::Limit(limit)) => {
             return Err(Outcome::broken(Verdict::Timeout {
                 phase: Phase::Preparing,
@@ -214,12 +226,19 @@ pub(crate) async fn set_up(
     }
     session.enter(Phase::Installing, None);
     let machine = Arc::clone(&session.machine);
-    let onto = match &session.template {
-        Some(_) => Onto::Clone,
-        None => Onto::Provisioned,
+    // A clone's own limit is for waking up; its tests may bring as much data as those of a machine that boots.
+    let (onto, limit) = match &session.template {
+        Some(_) => {
+            let now = Instant::now();
+            let limit = session
+                .run
+                .limit(now, BOOT_LIMIT, "the limit for copying the tests");
+            (Onto::Clone, limit)
+        }
+        None => (Onto::Provisioned, limit.clone()),
     };
     match session
-        .race(limit, true, install(&*machine, &tests, onto))
+        .race(&limit, true, install(&*machine, &tests, onto))
         .await
     {
         Ok(Ok(())) => Ok(()),

@@ -157,7 +157,10 @@ async fn attempt(run: &Run, job: &TemplateJob, busy: Busy) -> Result<(Frozen, f6
     let outcome = match frozen {
         Ok((template, seconds)) => match session.watcher.fatal_so_far() {
             // It came with the last lines.
-            Some(_) => session.explain(Stop::Fatal, None).await,
+            Some(_) => {
+                template.withdraw();
+                session.explain(Stop::Fatal, None).await
+            }
             None => {
                 if session.watcher.found_anything() {
                     template.withdraw();

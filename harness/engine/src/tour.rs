@@ -74,6 +74,13 @@ pub(crate) async fn run_group(run: &Run, group: &Group, seat: &Seat) -> Toured {
     }
 }
 
+/// A clone did not come up: no later run is to have the same trouble with that template.
+fn suspect(start: &Start) {
+    if let Start::Clone(frozen) = start {
+        frozen.template.withdraw();
+    }
+}
+
 /// A group on its way.
 struct Tour<'a> {
     run: &'a Run,
@@ -130,6 +137,7 @@ impl Tour<'_> {
         };
         let test = self.run.test(&member);
         self.run.ledger.start(&test.name, &self.group.name);
+        let start = self.start.clone();
         let Ride { end, clone_failed } =
             ride_alone(self.run, self.group, &member, &self.start, busy, false).await;
         if matches!(end.verdict, Verdict::Infra { .. })
@@ -138,6 +146,7 @@ impl Tour<'_> {
             && self.boot_from_now_on(&end.verdict)
         {
             // The test had no part in it, and none of its retries is spent on it.
+            suspect(&start);
             let why = "its clone failed: booting instead".to_owned();
             self.run.ledger.end(&test.name, end, Some(why));
             self.queue.push_front(member);
@@ -211,7 +220,9 @@ impl Tour<'_> {
         }
         if matches!(outcome.verdict, Verdict::Infra { .. }) && !self.run.control.is_draining() {
             let why = outcome.verdict.reason();
+            let start = self.start.clone();
             if self.boot_from_now_on(&outcome.verdict) {
+                suspect(&start);
                 self.run.events.warn(format!(
                     "{}: {why}; its machine was to be a clone: booting instead",
                     self.group.name
@@ -252,7 +263,10 @@ impl Tour<'_> {
     /// Ends an attempt, and decides what comes next.
     fn conclude(&mut self, mut member: Member, mut end: AttemptEnd) {
         let test = self.run.test(&member);
-        if let Start::Clone(_) = self.start {
+        // What was found while the template booted says nothing about clones.
+        if let Start::Clone(frozen) = &self.start
+            && frozen.findings.is_empty()
+        {
             self.run.notes.ended_in_clone(member.index, &end.verdict);
         }
         end.verdict = soften(end.verdict, test.grace_until);

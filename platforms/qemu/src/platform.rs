@@ -72,7 +72,19 @@ impl QemuPlatform {
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
         let work = WorkDir::create(&options.work_dir.unwrap_or_else(default_parent))?;
         let cache = Cache::new(options.cache_dir);
-        let store = options.template_cache.as_ref().map(Store::open);
+        // Losing the cache costs time and nothing else.
+        let store = options
+            .template_cache
+            .as_ref()
+            .and_then(|cache| match Store::open(cache) {
+                Ok(store) => Some(store),
+                Err(error) => {
+                    tracing::warn!(
+                        "{error}; templates are not kept beyond this run (--template-cache off says so silently)"
+                    );
+                    None
+                }
+            });
         let version = tools::version(&qemu).await?;
         let machine_type = machine_type::resolve(&qemu, arch, firmware, &cache).await?;
         let choice = accel::choose(options.accel, arch, &qemu, work.path(), &cache).await?;
@@ -136,7 +148,7 @@ impl QemuPlatform {
                 ),
             },
             work,
-            store: store.transpose()?,
+            store,
             lives: Mutex::default(),
             freezable: Mutex::default(),
             private: Mutex::default(),

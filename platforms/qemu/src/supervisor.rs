@@ -190,7 +190,7 @@ fn note(event: QmpEvent, life: &Life, agent: Option<&AgentChannel>) -> bool {
             life.set_down(Down {
                 kind: DownKind::DiskFull,
                 message: format!(
-                    "the machine was paused: the host's disk is full ({reason}); make room where TMPDIR points to"
+                    "the machine was paused: the host's disk is full ({reason}); make room where TMPDIR and the template cache are, or use --no-templates"
                 ),
             });
             false
@@ -261,7 +261,7 @@ fn lost_memory(memory: &Memory) -> (DownKind, String) {
         Memory::CopyOnWrite(ram) => (
             DownKind::Died,
             format!(
-                "QEMU could not read the guest's memory from {}: the template was damaged while it was used",
+                "QEMU could not read the guest's memory from {}: the template was damaged while it was used; remove its directory, or use --no-templates",
                 ram.display()
             ),
         ),

@@ -80,6 +80,13 @@ pub async fn prepare_template(
             last_line(&output.stderr_text())
         )));
     }
+    if facts.authorized_key.is_none() {
+        // A later run would be locked out.
+        return Err(MachineError::Guest(
+            "cannot make the machine a template: our key is neither in ~/.ssh/authorized_keys nor in ~/.ssh/authorized_keys.d"
+                .to_owned(),
+        ));
+    }
     Ok(facts)
 }
 
