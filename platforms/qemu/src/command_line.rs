@@ -186,7 +186,8 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     );
     args.add(
         "-device",
-        format!("virtserialport,chardev=kolea-agent,name={AGENT_PORT}"),
+        // With an id, QEMU says when nobody in the guest has the port open any more (VSERPORT_CHANGE).
+        format!("virtserialport,chardev=kolea-agent,name={AGENT_PORT},id={AGENT_PORT}"),
     );
     args.pipe("log", fds::CONSOLE);
     args.add("-serial", "chardev:log");

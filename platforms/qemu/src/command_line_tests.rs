@@ -57,7 +57,7 @@ fn a_bios_machine_under_kvm_is_kolas() {
          -chardev socket,id=qemu-qmp,fd=3 -mon chardev=qemu-qmp,mode=control \
          -add-fd fd=6,set=6 -chardev file,id=virtioserial2,path=/dev/fdset/6,append=on \
          -device virtserialport,chardev=virtioserial2,name=com.coreos.ignition.journal \
-         -chardev socket,id=kolea-agent,fd=7 -device virtserialport,chardev=kolea-agent,name=kolea.agent \
+         -chardev socket,id=kolea-agent,fd=7 -device virtserialport,chardev=kolea-agent,name=kolea.agent,id=kolea.agent \
          -add-fd fd=4,set=4 -chardev file,id=log,path=/dev/fdset/4,append=on -serial chardev:log \
          -device vmgenid,guid=auto"
     );

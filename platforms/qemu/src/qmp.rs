@@ -41,6 +41,11 @@ pub enum QmpEvent {
     },
     /// The machine was reset.
     Reset,
+    /// Nobody in the guest has a virtio-serial port open any more.
+    PortClosed {
+        /// The port's device id.
+        id: String,
+    },
     /// The machine was paused.
     Stop,
     /// The machine runs on.
@@ -217,6 +222,7 @@ fn parse_event(name: &Value, data: &Value) -> Option<QmpEvent> {
             reason: text("reason"),
         }),
         "RESET" => Some(QmpEvent::Reset),
+        "VSERPORT_CHANGE" if !flag("open") => Some(QmpEvent::PortClosed { id: text("id") }),
         "STOP" => Some(QmpEvent::Stop),
         "RESUME" => Some(QmpEvent::Resume),
         "MIGRATION" => Some(QmpEvent::Migration(text("status"))),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kolea_machine::agent::AgentChannel;
+use kolea_machine::agent::{AGENT_PORT, AgentChannel};
 use kolea_machine::{Down, DownKind, Template};
 use nix::sys::signal::Signal;
 use tokio::process::Child;
@@ -178,6 +178,13 @@ fn note(event: QmpEvent, life: &Life, agent: Option<&AgentChannel>) -> bool {
         QmpEvent::Reset => {
             life.resets.send_modify(|count| *count += 1);
             if let Some(agent) = agent {
+                agent.give_up();
+            }
+            false
+        }
+        // The agent has ended, and with it whatever it was asked.
+        QmpEvent::PortClosed { id } => {
+            if let Some(agent) = agent.filter(|_| id == AGENT_PORT) {
                 agent.give_up();
             }
             false

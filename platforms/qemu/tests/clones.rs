@@ -332,6 +332,12 @@ async fn a_clone_that_dies_takes_only_itself_along() {
     };
     assert_eq!(down.kind, DownKind::Died);
     ready(&*other, None).await;
+
+    // An agent that is killed is missed at once, and SSH takes its place.
+    let killed = other.exec(exec("kill -KILL $$; sleep 600", true));
+    let error = timeout(Duration::from_secs(60), killed).await.unwrap();
+    assert!(matches!(error, Err(MachineError::Ssh(_))), "{error:?}");
+    assert_eq!(run(&*other, "id -u").await, "0");
     drop((victim, other));
     bench.close().await;
 }
