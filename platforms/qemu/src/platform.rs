@@ -80,7 +80,7 @@ impl QemuPlatform {
                 Ok(store) => Some(store),
                 Err(error) => {
                     tracing::warn!(
-                        "{error}; templates are not kept beyond this run (--template-cache off says so silently)"
+                        "{error}; templates are not kept beyond this run (--template-cache off does without them)"
                     );
                     None
                 }
