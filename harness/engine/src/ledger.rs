@@ -205,7 +205,11 @@ impl Ledger {
             Verdict::Fail { .. } | Verdict::Timeout { .. } => 3,
             Verdict::Infra { .. } | Verdict::Lost { .. } => 2,
             Verdict::Warn { .. } => 1,
-            Verdict::Pass | Verdict::Flaky { .. } | Verdict::Skip { .. } => 0,
+            Verdict::Pass
+            | Verdict::Flaky { .. }
+            | Verdict::XFail { .. }
+            | Verdict::XPass { .. }
+            | Verdict::Skip { .. } => 0,
         };
         match verdicts().map(bad).max() {
             Some(3) => ExitCode::Fail,

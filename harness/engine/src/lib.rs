@@ -34,6 +34,6 @@ mod watch;
 pub use control::Control;
 pub use events::EventSender;
 pub use host::{HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory};
-pub use options::{Buckets, Case, Expected, RunOptions};
+pub use options::{Buckets, Case, Expected, FailureShell, RunOptions};
 pub use plan::plan;
 pub use run::run;

@@ -1,11 +1,15 @@
 //! What the engine is given.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use kolea_machine::NativeTest;
+use kolea_machine::SshLogin;
 use kolea_machine::profile::Profile;
-use kolea_model::{RunInfo, TestCase};
+use kolea_model::{RunInfo, TestCase, UserConfig};
 
 /// A test, and for a compiled-in one its code.
 #[derive(Clone, Debug)]
@@ -25,6 +29,13 @@ pub struct Expected {
     pub boot: Option<f64>,
     /// A machine from its order to ready, as a clone.
     pub clone: Option<f64>,
+}
+
+/// Opens an interactive shell on the machine of a failed test.
+#[async_trait]
+pub trait FailureShell: Debug + Send + Sync {
+    /// Opens it, and waits until the person leaves it. The engine opens one at a time.
+    async fn open(&self, test: &str, reason: &str, login: &SshLogin);
 }
 
 /// Which tests share machines.
@@ -70,6 +81,16 @@ pub struct RunOptions {
     pub verify_templates_percent: u8,
     /// Which tests share machines.
     pub buckets: Buckets,
+    /// Configs that every machine's own is merged with, before the tests' (`--append-ignition`, `--append-butane`).
+    pub append: Vec<UserConfig>,
+    /// The image's ostree container, for tests that ask for it (`injectContainer`).
+    pub container: Option<PathBuf>,
+    /// What every machine is rebased to before its tests: a pull spec, or a `*.ociarchive` file (`--oscontainer`).
+    pub oscontainer: Option<String>,
+    /// Whether the distribution is told by the first machine's os-release, not by `profile`.
+    pub detect_distro: bool,
+    /// What lets a person look at the machine of a failed test (`--ssh-on-test-failure`).
+    pub failure_shell: Option<Arc<dyn FailureShell>>,
     /// Whether a run in which only tests failed that may fail ends with 77.
     pub warn_exit_77: bool,
     /// Whether what the console and journal rules find counts. If not, findings are warnings.

@@ -1,7 +1,6 @@
 //! What follows an attempt.
 
-use chrono::{DateTime, Utc};
-use kolea_model::Verdict;
+use kolea_model::{OnFailure, Verdict};
 
 use crate::RunOptions;
 use crate::group::Member;
@@ -17,17 +16,19 @@ pub(crate) enum Next {
     Final(Verdict),
 }
 
-/// A failure within its grace period is a warning.
-pub(crate) fn soften(verdict: Verdict, grace_until: Option<DateTime<Utc>>) -> Verdict {
-    match (grace_until, &verdict) {
-        (Some(until), Verdict::Fail { .. } | Verdict::Timeout { .. }) if until > Utc::now() => {
-            Verdict::Warn {
-                reason: format!(
-                    "{} (only a warning until {}: the test is new)",
-                    verdict.reason(),
-                    until.format("%Y-%m-%d")
-                ),
-            }
+/// What a verdict comes to, by what a failure of the test means in this run.
+pub(crate) fn soften(verdict: Verdict, on_failure: &OnFailure) -> Verdict {
+    let failed = matches!(verdict, Verdict::Fail { .. } | Verdict::Timeout { .. });
+    match on_failure {
+        OnFailure::Warn { why } if failed => Verdict::Warn {
+            reason: format!("{} (only a warning: {why})", verdict.reason()),
+        },
+        OnFailure::Expected { why } if failed => Verdict::XFail {
+            reason: verdict.reason(),
+            why: why.clone(),
+        },
+        OnFailure::Expected { why } if verdict == Verdict::Pass => {
+            Verdict::XPass { why: why.clone() }
         }
         _ => verdict,
     }
@@ -70,7 +71,6 @@ pub(crate) fn next(
 mod tests {
     use super::*;
     use crate::outcome::{fail, infra};
-    use chrono::TimeDelta;
     use kolea_model::InfraCause;
 
     fn member(spoiled: u32, first: Option<Verdict>) -> Member {
@@ -130,13 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn a_new_test_only_warns_until_its_grace_ends() {
-        let soon = Some(Utc::now() + TimeDelta::days(1));
-        let past = Some(Utc::now() - TimeDelta::days(1));
-        assert!(matches!(soften(fail("x"), soon), Verdict::Warn { .. }));
-        assert_eq!(soften(fail("x"), past), fail("x"));
-        assert_eq!(soften(Verdict::Pass, soon), Verdict::Pass);
+    fn what_a_failure_means_is_up_to_the_selection() {
+        let warn = OnFailure::Warn { why: "new".into() };
+        let expected = OnFailure::Expected { why: "#1".into() };
+        assert_eq!(soften(fail("x"), &OnFailure::Fail), fail("x"));
+        let softened = Verdict::Warn {
+            reason: "x (only a warning: new)".into(),
+        };
+        assert_eq!(soften(fail("x"), &warn), softened);
+        assert_eq!(soften(Verdict::Pass, &warn), Verdict::Pass);
+        let xfail = Verdict::XFail {
+            reason: "x".into(),
+            why: "#1".into(),
+        };
+        assert_eq!(soften(fail("x"), &expected), xfail);
+        let xpass = Verdict::XPass { why: "#1".into() };
+        assert_eq!(soften(Verdict::Pass, &expected), xpass);
         let spoiled = infra(InfraCause::Ssh, "x");
-        assert_eq!(soften(spoiled.clone(), soon), spoiled);
+        assert_eq!(soften(spoiled.clone(), &warn), spoiled);
+        assert_eq!(soften(spoiled.clone(), &expected), spoiled);
     }
 }

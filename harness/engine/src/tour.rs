@@ -269,7 +269,7 @@ impl Tour<'_> {
         {
             self.run.notes.ended_in_clone(member.index, &end.verdict);
         }
-        end.verdict = soften(end.verdict, test.grace_until);
+        end.verdict = soften(end.verdict, &test.on_failure);
         let draining = self.run.control.is_draining();
         let verdict = end.verdict.clone();
         match next(&verdict, &member, &self.run.options, draining) {

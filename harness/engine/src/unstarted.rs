@@ -50,7 +50,7 @@ pub(crate) fn fail_with_machine(run: &Run, group: &Group, fault: &Fault) {
     for member in &group.members {
         let test = run.test(member);
         let mut end = fault.attempt();
-        end.verdict = soften(end.verdict, test.grace_until);
+        end.verdict = soften(end.verdict, &test.on_failure);
         let verdict = end.verdict.clone();
         run.ledger.end(&test.name, end, None);
         run.ledger.finish(&test.name, verdict);

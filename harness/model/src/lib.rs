@@ -3,6 +3,7 @@
 //! Types and serde only. Everything else in the workspace depends on this crate, and it depends on nothing of theirs,
 //! so that the suite, the engine and the reports can be understood (and tested) apart from each other.
 
+mod disk;
 mod event;
 mod exit;
 mod machine;
@@ -11,16 +12,17 @@ mod phase;
 mod test;
 mod verdict;
 
+pub use disk::{DiskChannel, DiskSpec, Sectors};
 pub use event::{
     Event, EventKind, Finding, FindingSource, Origin, Plan, PlannedGroup, PlannedTemplate, RunInfo,
 };
 pub use exit::ExitCode;
-pub use machine::{Firmware, MachineNeeds, MachineSpec};
+pub use machine::{BootFrom, Firmware, HostMount, MachineNeeds, MachineSpec};
 pub use names::{BUCKET_PREFIX, TEMPLATE_PREFIX, VERIFY_PREFIX};
 pub use names::{bucket_name, is_auxiliary_group, is_bucket_name};
 pub use phase::Phase;
 pub use test::{
-    DEFAULT_EXCLUSIVE_TIMEOUT, DEFAULT_SHARED_TIMEOUT, ExternalTest, Restriction, TestCase,
-    TestSource, UserConfig,
+    DEFAULT_EXCLUSIVE_TIMEOUT, DEFAULT_SHARED_TIMEOUT, ExternalTest, OnFailure, Restriction,
+    TestCase, TestSource, UserConfig,
 };
 pub use verdict::{InfraCause, SkipReason, Verdict};

@@ -90,8 +90,37 @@ pub struct TestCase {
     pub config: Option<UserConfig>,
     /// Whether its machine has to boot for it, rather than be a clone of one that did (`freshBoot`).
     pub fresh_boot: bool,
+    /// The host's TCP ports that no other test may use at the same time (`requiredHostPorts`).
+    pub host_ports: Vec<u16>,
+    /// Whether it gets the image's ostree container (`injectContainer`).
+    pub inject_container: bool,
+    /// Firmware it runs with, by the names of `--qemu-firmware`; compiled-in tests only.
+    pub firmwares: Restriction,
     /// Until when a failure is only a warning (`creationDate` and 30 days).
     pub grace_until: Option<DateTime<Utc>>,
+    /// What a failure means in this run. The selection decides that.
+    pub on_failure: OnFailure,
+    /// Of which test it is a copy (`--multiply`).
+    pub copy_of: Option<String>,
+}
+
+/// What a failure of a test means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "means", rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// That the run has failed.
+    #[default]
+    Fail,
+    /// A warning: the test is new, or the denylist says `warn`.
+    Warn {
+        /// Why, in one line.
+        why: String,
+    },
+    /// Nothing: the test is denied, and runs by `--run-denied`. That it passes is worth a word.
+    Expected {
+        /// Why it is denied, in one line.
+        why: String,
+    },
 }
 
 impl TestCase {
@@ -112,7 +141,12 @@ impl TestCase {
             needs: MachineNeeds::default(),
             config: None,
             fresh_boot: false,
+            host_ports: Vec::new(),
+            inject_container: false,
+            firmwares: Restriction::default(),
             grace_until: None,
+            on_failure: OnFailure::Fail,
+            copy_of: None,
         }
     }
 

@@ -29,6 +29,20 @@ pub enum Verdict {
         /// What failed, and why that is only a warning.
         reason: String,
     },
+    /// It failed, as was expected of it: it is denied, and ran by `--run-denied`.
+    #[serde(rename = "xfail")]
+    XFail {
+        /// What failed.
+        reason: String,
+        /// Why it is denied.
+        why: String,
+    },
+    /// It passed, though it is denied, and ran by `--run-denied`: the denylist may be out of date.
+    #[serde(rename = "xpass")]
+    XPass {
+        /// Why it is denied.
+        why: String,
+    },
     /// It did not run.
     Skip {
         /// Why not.
@@ -103,6 +117,16 @@ pub enum SkipReason {
         /// The option.
         rule: String,
     },
+    /// A denylist, or `--denylist-test`, leaves it out.
+    Denied {
+        /// The entry: its pattern, and what there is of tracker and end.
+        rule: String,
+    },
+    /// It asks for something that this version, or the platform, cannot give.
+    Unsupported {
+        /// What, by the names of the metadata.
+        need: String,
+    },
     /// The test said so itself, by exit status 77 (the convention of Automake and autopkgtest).
     ByTest {
         /// The last line the test printed.
@@ -115,6 +139,8 @@ impl fmt::Display for SkipReason {
         match self {
             SkipReason::NotApplicable { rule } => write!(f, "not applicable: {rule}"),
             SkipReason::Deselected { rule } => write!(f, "deselected: {rule}"),
+            SkipReason::Denied { rule } => write!(f, "denied: {rule}"),
+            SkipReason::Unsupported { need } => write!(f, "not supported yet: {need}"),
             SkipReason::ByTest { message } => write!(f, "skipped by the test: {message}"),
         }
     }
@@ -128,6 +154,8 @@ impl Verdict {
             Verdict::Fail { .. } => "fail",
             Verdict::Flaky { .. } => "flaky",
             Verdict::Warn { .. } => "warn",
+            Verdict::XFail { .. } => "xfail",
+            Verdict::XPass { .. } => "xpass",
             Verdict::Skip { .. } => "skip",
             Verdict::Timeout { .. } => "timeout",
             Verdict::Infra { .. } => "infra",
@@ -154,6 +182,8 @@ impl Verdict {
             | Verdict::Flaky { reason }
             | Verdict::Warn { reason }
             | Verdict::Lost { reason } => reason.clone(),
+            Verdict::XFail { reason, why } => format!("{reason} (expected: {why})"),
+            Verdict::XPass { why } => format!("it passed, though denied: {why}"),
             Verdict::Skip { reason } => reason.to_string(),
             Verdict::Timeout { phase, reason } => format!("timeout while {phase}: {reason}"),
             Verdict::Infra { cause, reason } => format!("infrastructure ({cause}): {reason}"),

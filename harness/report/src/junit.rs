@@ -166,10 +166,10 @@ fn bucket_case(record: &Record, bucket: &GroupRecord, dir: &Path) -> TestCase {
 
 fn status(verdict: &Verdict, detail: impl FnOnce() -> String) -> TestCaseStatus {
     let mut status = match verdict {
-        Verdict::Pass | Verdict::Flaky { .. } | Verdict::Warn { .. } => {
+        Verdict::Pass | Verdict::Flaky { .. } | Verdict::Warn { .. } | Verdict::XPass { .. } => {
             return TestCaseStatus::success();
         }
-        Verdict::Skip { .. } => TestCaseStatus::skipped(),
+        Verdict::Skip { .. } | Verdict::XFail { .. } => TestCaseStatus::skipped(),
         bad => {
             let mut status = TestCaseStatus::non_success(kind(bad));
             status.set_description(detail());

@@ -8,8 +8,8 @@ use crate::text;
 /// kola's word for a verdict: PASS, FAIL, SKIP or WARN.
 pub fn kola_word(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Pass | Verdict::Flaky { .. } => "PASS",
-        Verdict::Warn { .. } => "WARN",
+        Verdict::Pass | Verdict::Flaky { .. } | Verdict::XPass { .. } => "PASS",
+        Verdict::Warn { .. } | Verdict::XFail { .. } => "WARN",
         Verdict::Skip { .. } => "SKIP",
         Verdict::Fail { .. }
         | Verdict::Timeout { .. }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::value::{Node, SyntaxError, Value};
+use kolea_yaml::{Node, SyntaxError, Value};
 
 /// Reads one value from the start of `text`, whose first line is line `first_line` of its file; gives it together
 /// with what follows it.
@@ -18,6 +18,7 @@ pub(crate) fn parse(text: &str, first_line: usize) -> Result<(Node, &str), Synta
             let rest = text.get(stream.byte_offset()..).unwrap_or_default();
             let mut node = Node {
                 line: first_line,
+                column: 1,
                 value,
             };
             place_keys(&mut node, text, first_line);
@@ -70,7 +71,11 @@ impl<'de> Deserialize<'de> for Raw {
 struct RawVisitor;
 
 fn node(value: Value) -> Node {
-    Node { line: 0, value }
+    Node {
+        line: 0,
+        column: 1,
+        value,
+    }
 }
 
 impl<'de> Visitor<'de> for RawVisitor {

@@ -6,6 +6,7 @@
 
 mod claims;
 mod closest;
+mod denylist;
 mod fresh_boot;
 mod header;
 mod json;
@@ -15,14 +16,15 @@ mod pattern;
 mod problem;
 mod schema;
 mod select;
+mod shard;
 mod tree;
-mod value;
 mod walk;
-mod yaml;
 
 pub use claims::config_claims;
+pub use denylist::{DenyEntry, Denylist};
 pub use load::{Suite, duplicates, load};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};
-pub use select::{SelectError, Selected, Selection, select};
+pub use select::{Decision, SelectError, Selected, Selection, explain, select};
+pub use shard::Shard;
 pub use tree::TestTree;

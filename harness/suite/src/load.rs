@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kolea_model::{ExternalTest, MachineNeeds, TestCase, TestSource, UserConfig};
+use kolea_model::{
+    ExternalTest, MachineNeeds, OnFailure, Restriction, TestCase, TestSource, UserConfig,
+};
 
 use crate::fresh_boot::is_about_booting;
 use crate::header::{self, Block};
@@ -254,6 +256,7 @@ fn case(
         disk_gib: metadata.disk_gib,
         internet: tagged("needs-internet"),
         skip_base_checks: tagged("skip-base-checks"),
+        ..MachineNeeds::default()
     };
     let fresh_boot = metadata
         .fresh_boot
@@ -274,6 +277,11 @@ fn case(
         config,
         fresh_boot,
         grace_until: metadata.grace_until,
+        host_ports: Vec::new(),
+        inject_container: false,
+        firmwares: Restriction::default(),
+        on_failure: OnFailure::Fail,
+        copy_of: None,
     }
 }
 

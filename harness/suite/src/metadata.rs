@@ -7,9 +7,9 @@ use kolea_model::Restriction;
 
 use crate::closest::closest;
 use crate::header::Block;
+use crate::json;
 use crate::problem::Severity;
 use crate::schema::{Dialect, Entry, Note, Typed, entries};
-use crate::{json, yaml};
 
 /// How long after `creationDate` a failure is only a warning, in days of 24 hours (kola's rule).
 const GRACE_DAYS: u64 = 30;
@@ -64,7 +64,9 @@ impl Default for Metadata {
 /// Reads a block. Whatever is wrong is in the notes, and as if it were not there in the metadata.
 pub(crate) fn parse(block: &Block) -> (Metadata, Vec<Note>) {
     let (line, root) = match block {
-        Block::Yaml { line, text } => (*line, yaml::parse(text, *line).map(|root| (root, ""))),
+        Block::Yaml { line, text } => {
+            (*line, kolea_yaml::parse(text, *line).map(|root| (root, "")))
+        }
         Block::Json { line, text } => (*line, json::parse(text, *line)),
     };
     let dialect = match block {

@@ -1,8 +1,9 @@
 //! The metadata keys (kola's `externalTestMeta`) and how their values are converted, by the rules of Go's decoders.
 
+use kolea_yaml::{Node, Value};
+
 use crate::closest::closest;
 use crate::problem::Severity;
-use crate::value::{Node, Value};
 
 /// What a key's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

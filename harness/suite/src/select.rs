@@ -1,9 +1,12 @@
 //! Which of the tests run, by kola's rules, and why the others do not.
 
+use chrono::{DateTime, Utc};
 use kolea_model::{Restriction, SkipReason, TestCase};
 
 use crate::closest::closest;
+use crate::denylist::Denylist;
 use crate::pattern::{Pattern, PatternError};
+use crate::shard::Shard;
 
 /// What the user asked for and what the tests will meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +21,59 @@ pub struct Selection {
     pub platform: String,
     /// The architecture, by its RPM name.
     pub arch: String,
-    /// The distribution, such as `fcos`.
-    pub distro: String,
+    /// The distribution, such as `fcos`. None if only the booted machine will tell: then `distros` leaves nothing out here.
+    pub distro: Option<String>,
+    /// The firmware, by the names of `--qemu-firmware`.
+    pub firmware: String,
+    /// The stream, for entries of the denylist that are for some streams only; those do not apply if it is not known.
+    pub stream: Option<String>,
+    /// Whether tests with the tag `platform-independent` run on other platforms than qemu, too.
+    pub run_platform_independent: bool,
+    /// The denylist.
+    pub denylist: Denylist,
+    /// Patterns of tests to leave out (`--denylist-test`).
+    pub denied: Vec<String>,
+    /// Whether denied tests run, with their failure expected.
+    pub run_denied: bool,
+    /// The part of the tests to run.
+    pub shard: Option<Shard>,
+    /// How many copies of each test run; 0 and 1 for the test itself.
+    pub multiply: u32,
+    /// The time of the run, which ends snoozes and grace periods.
+    pub now: DateTime<Utc>,
+}
+
+/// What becomes of a test, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It runs.
+    Run,
+    /// Nobody asked for it: neither its name nor a tag matches. In one line.
+    NotAskedFor(String),
+    /// It was asked for, and a rule leaves it out.
+    Skip(SkipReason),
+}
+
+/// Every test, and what becomes of it: the whole truth behind [`select`]. Copies and shards included.
+pub fn explain(
+    tests: Vec<TestCase>,
+    selection: &Selection,
+) -> Result<Vec<(TestCase, Decision)>, SelectError> {
+    let rules = Rules::new(selection, &tests)?;
+    Ok(tests
+        .into_iter()
+        .map(|test| {
+            let decision = if !rules.asked_for(&test) {
+                Decision::NotAskedFor("no pattern".to_owned())
+            } else {
+                match rules.exclusion(&test) {
+                    Some(reason) => Decision::Skip(reason),
+                    None => Decision::Run,
+                }
+            };
+            (test, decision)
+        })
+        .collect())
 }
 
 /// The tests that were asked for. What was not asked for is in neither list.
@@ -194,10 +248,14 @@ impl<'a> Rules<'a> {
         [
             ("platforms", &test.platforms, &self.selection.platform),
             ("architectures", &test.architectures, &self.selection.arch),
-            ("distros", &test.distros, &self.selection.distro),
+            (
+                "distros",
+                &test.distros,
+                self.selection.distro.as_ref().unwrap_or(&String::new()),
+            ),
         ]
         .into_iter()
-        .find(|(_, restriction, name)| !restriction.allows(name))
+        .find(|(_, restriction, name)| !name.is_empty() && !restriction.allows(name))
         .and_then(|(key, restriction, _)| {
             not_applicable(format!("{key}: {}", as_written(restriction)))
         })

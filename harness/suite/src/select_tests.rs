@@ -59,7 +59,8 @@ fn on_qemu(patterns: &[&str], tags: &[&str]) -> Selection {
         no_net: false,
         platform: "qemu".to_owned(),
         arch: "x86_64".to_owned(),
-        distro: "fcos".to_owned(),
+        distro: Some("fcos".to_owned()),
+        ..Selection::default()
     }
 }
 

@@ -45,6 +45,8 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         accel: Accel::Auto,
         firmware: None,
         memory_mib: None,
+        disk_size: None,
+        mounts: Vec::new(),
         profile: profile.clone(),
         cache_dir: output_dir.path().join("cache"),
         template_cache: None,

@@ -268,6 +268,8 @@ impl Platform for FakePlatform {
             disk_gib: needs.disk_gib,
             firmware: Firmware::Bios,
             internet: needs.internet,
+            numa: needs.numa,
+            mounts: needs.mounts.clone(),
             hostname: "fake".to_owned(),
         }
     }

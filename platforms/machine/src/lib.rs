@@ -13,7 +13,7 @@ pub mod profile;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};
-pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine, RunBy, Step};
+pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine, RunBy, SshLogin, Step};
 pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
 pub use platform::{
     CloneRequest, GuestFacts, LaunchRequest, Platform, PlatformFacts, Provision, Template,

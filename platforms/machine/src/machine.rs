@@ -116,6 +116,19 @@ pub enum Line {
     Journal(Arc<JournalEntry>),
 }
 
+/// What the system's `ssh` needs to get into a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshLogin {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// The private key, in OpenSSH's format. It is written to no file that others can read.
+    pub private_key: String,
+}
+
 /// A running machine. All futures may be dropped at any time; time limits are the caller's.
 #[async_trait]
 pub trait Machine: Debug + Send + Sync {
@@ -145,6 +158,11 @@ pub trait Machine: Debug + Send + Sync {
 
     /// Counts the machine's resets (a reboot of the guest is one).
     fn resets(&self) -> watch::Receiver<u32>;
+
+    /// How a person gets in over SSH; none where there is no SSH.
+    fn ssh_login(&self) -> Option<SshLogin> {
+        None
+    }
 
     /// Stops the machine and everything that belongs to it, waits for its end and removes what nobody needs.
     /// Returns how the process ended in one line. The lines' channel closes after the last line. Calling it again is harmless.

@@ -4,12 +4,13 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-const BUILTIN: [&str; 5] = [
+const BUILTIN: [&str; 6] = [
     include_str!("../profiles/fcos.toml"),
     include_str!("../profiles/rhcos.toml"),
     include_str!("../profiles/scos.toml"),
     include_str!("../profiles/nestos.toml"),
     include_str!("../profiles/flatcar.toml"),
+    include_str!("../profiles/generic.toml"),
 ];
 
 /// What the harness has to know about a distribution.
@@ -18,14 +19,70 @@ const BUILTIN: [&str; 5] = [
 pub struct Profile {
     /// Its name in tests' metadata (`distros`).
     pub name: String,
+    /// What `name` in a build's meta.json may be.
+    #[serde(default)]
+    pub build_names: Vec<String>,
+    /// What os-release of a booted machine says; any one of them fits.
+    #[serde(default)]
+    pub os_release: Vec<OsRelease>,
     /// The user that has password-less sudo and whom our SSH key lets in.
     pub user: String,
+    /// The unit of the SSH server, without `.service`.
+    #[serde(default = "sshd")]
+    pub sshd_unit: String,
     /// What `VARIANT_ID` in os-release may be; not checked if empty.
     #[serde(default)]
     pub variant_ids: Vec<String>,
     /// Files that every machine gets, for tests not to be disturbed (by updates, for instance).
     #[serde(default)]
     pub files: Vec<ProfileFile>,
+    /// The virtio port that the initramfs writes its journal to when it fails.
+    #[serde(default = "ignition_journal_port")]
+    pub ignition_journal_port: String,
+    /// What the distribution's own kernel arguments begin with, such as `coreos` in `coreos.inst.install_dev`.
+    #[serde(default)]
+    pub karg_prefix: Option<String>,
+    /// The program that installs it to a disk.
+    #[serde(default)]
+    pub installer: Option<String>,
+    /// The unit that updates it, without `.service`.
+    #[serde(default)]
+    pub updater: Option<String>,
+    /// What else on the console or in the journal is a fault, besides the rules for all.
+    #[serde(default)]
+    pub console_patterns: Vec<ConsolePattern>,
+}
+
+/// Keys of os-release.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OsRelease {
+    /// `ID`.
+    pub id: String,
+    /// `VARIANT_ID`; any if none.
+    #[serde(default)]
+    pub variant_id: Option<String>,
+}
+
+/// A rule for console and journal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsolePattern {
+    /// What it finds, in a few words.
+    pub name: String,
+    /// A regular expression.
+    pub pattern: String,
+    /// Whether what it finds is a warning only.
+    #[serde(default)]
+    pub warn: bool,
+}
+
+fn sshd() -> String {
+    "sshd".to_owned()
+}
+
+fn ignition_journal_port() -> String {
+    "com.coreos.ignition.journal".to_owned()
 }
 
 /// A file that every machine of a distribution gets.
@@ -72,7 +129,7 @@ mod tests {
     fn every_profile_is_read() {
         assert_eq!(
             Profile::names(),
-            ["fcos", "rhcos", "scos", "nestos", "flatcar"]
+            ["fcos", "rhcos", "scos", "nestos", "flatcar", "generic"]
         );
         assert_eq!(Profile::builtin("nestos").unwrap().user, "nest");
         assert_eq!(Profile::builtin("fcos").unwrap().variant_ids, ["coreos"]);

@@ -25,6 +25,8 @@ async fn main() -> Result<(), Failure> {
         accel: Accel::Auto,
         firmware: None,
         memory_mib: None,
+        disk_size: None,
+        mounts: Vec::new(),
         profile: Profile::builtin("fcos").ok_or("no profile")?,
         cache_dir: dir.join("cache"),
         template_cache: None,

@@ -9,6 +9,8 @@ fn spec(firmware: Firmware) -> MachineSpec {
         disk_gib: None,
         firmware,
         internet: false,
+        numa: false,
+        mounts: Vec::new(),
         hostname: "qemu0".to_owned(),
     }
 }

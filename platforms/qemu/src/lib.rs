@@ -27,9 +27,11 @@ mod steps;
 mod supervisor;
 mod templates;
 mod tools;
+mod unmet;
 mod workdir;
 
 pub use error::QemuError;
 pub use machine::QemuMachine;
 pub use options::{Accel, QemuOptions, TemplateCache};
 pub use platform::QemuPlatform;
+pub use unmet::unmet;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kolea_machine::profile::Profile;
-use kolea_model::Firmware;
+use kolea_model::{Firmware, HostMount};
 
 /// What executes the guests' instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct QemuOptions {
     pub firmware: Option<Firmware>,
     /// Memory of every machine, in MiB, whatever the tests ask for.
     pub memory_mib: Option<u64>,
+    /// What the primary disk is enlarged to at least, as `qemu-img` takes it: `20G`, `+5G` (`--qemu-size`).
+    pub disk_size: Option<String>,
+    /// Directories of the host that every guest may read (`--qemu-bind-ro`).
+    pub mounts: Vec<HostMount>,
     /// The distribution's facts.
     pub profile: Profile,
     /// Where answers that hold beyond this run are kept (accelerator probe, image digests).

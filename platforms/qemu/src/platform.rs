@@ -205,6 +205,8 @@ impl Platform for QemuPlatform {
             disk_gib: needs.disk_gib,
             firmware: self.firmware,
             internet: needs.internet,
+            numa: needs.numa,
+            mounts: needs.mounts.clone(),
             hostname: "qemu0".to_owned(),
         }
     }

@@ -45,6 +45,8 @@ fn options(name: &str, templates: PathBuf) -> QemuOptions {
         accel: Accel::Tcg,
         firmware: None,
         memory_mib: None,
+        disk_size: None,
+        mounts: Vec::new(),
         profile: Profile::builtin("fcos").unwrap(),
         cache_dir: dir().join("cache"),
         template_cache: Some(TemplateCache {

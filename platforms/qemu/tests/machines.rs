@@ -44,6 +44,8 @@ fn options(dir: &Path) -> QemuOptions {
         accel: Accel::Tcg,
         firmware: None,
         memory_mib: Some(64),
+        disk_size: None,
+        mounts: Vec::new(),
         profile: Profile::builtin("fcos").unwrap(),
         cache_dir: dir.join("cache"),
         template_cache: None,
@@ -268,6 +270,7 @@ async fn the_facts_are_there_for_the_reports() {
         disk_gib: Some(12),
         internet: true,
         skip_base_checks: false,
+        ..MachineNeeds::default()
     });
     assert_eq!((spec.memory_mib, spec.cpus), (64, 1));
     assert_eq!((spec.disk_gib, spec.internet), (Some(12), true));

@@ -54,7 +54,9 @@ pub fn main(args: &RunArgs) -> Outcome {
             no_net: args.suite.no_net,
             platform: args.platform.clone(),
             arch: arch.clone(),
-            distro: args.suite.distro.clone(),
+            distro: Some(args.suite.distro.clone()),
+            now: chrono::Utc::now(),
+            ..Selection::default()
         },
     )
     .map_err(Failure::selection)?;
@@ -96,6 +98,8 @@ pub fn main(args: &RunArgs) -> Outcome {
             FirmwareArg::Uefi => Firmware::Uefi,
         }),
         memory_mib: args.qemu_memory,
+        disk_size: None,
+        mounts: Vec::new(),
         profile: profile.clone(),
         cache_dir: paths::cache_dir(),
         work_dir: None,
@@ -167,7 +171,7 @@ fn print_config_errors(selected: &Selected) -> usize {
         .collect();
     let mut errors = 0;
     for (path, text) in configs {
-        if let Err(problem) = kolea_machine::ignition::validate(text) {
+        if let Err(problem) = kolea_butane::validate(text) {
             eprintln!(
                 "{}: error: invalid Ignition config: {problem}",
                 path.display()
@@ -212,6 +216,11 @@ fn options(args: &RunArgs, profile: Profile, expected: Expected) -> RunOptions {
             ..RunInfo::default()
         },
         expected,
+        append: Vec::new(),
+        container: None,
+        oscontainer: None,
+        detect_distro: false,
+        failure_shell: None,
         templates: !args.templates.no_templates,
         keep_templates: args.templates.keeps(),
         verify_templates_percent: args.templates.verify_templates,

@@ -95,6 +95,8 @@ pub(super) fn resolve(platform: Option<&dyn Platform>, needs: &MachineNeeds) -> 
             disk_gib: needs.disk_gib,
             firmware: Firmware::default(),
             internet: needs.internet,
+            numa: needs.numa,
+            mounts: needs.mounts.clone(),
             hostname: String::new(),
         },
     }

@@ -119,7 +119,7 @@ async fn a_fault_of_the_template_is_a_warning_for_a_new_test() {
         .templates()
         .exclusive("a")
         .with("b", |test| {
-            test.grace_until = Some(chrono::Utc::now() + chrono::TimeDelta::days(3));
+            test.on_failure = kolea_model::OnFailure::Warn { why: "new".into() };
         });
     let report = rig.options(|options| options.rerun = true).run().await;
     assert!(matches!(report.verdict("a"), Verdict::Fail { .. }));

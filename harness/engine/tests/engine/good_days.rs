@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
 use kolea_fake::{FakePlatform, Step};
 use kolea_machine::{NativeTest, TestFailure};
 use kolea_model::{EventKind, ExitCode, SkipReason, Verdict, bucket_name};
@@ -183,7 +182,7 @@ async fn a_new_test_only_warns() {
     let platform = FakePlatform::new().test("t", vec![vec![Step::Exit(1)]]);
     let rig = || {
         Rig::new(platform.clone()).with("t", |test| {
-            test.grace_until = Some(Utc::now() + TimeDelta::days(3));
+            test.on_failure = kolea_model::OnFailure::Warn { why: "new".into() };
         })
     };
     let report = rig().run().await;

@@ -199,7 +199,10 @@ impl TestRecord {
         matches!(
             &self.verdict,
             Verdict::Skip {
-                reason: SkipReason::NotApplicable { .. } | SkipReason::Deselected { .. }
+                reason: SkipReason::NotApplicable { .. }
+                    | SkipReason::Deselected { .. }
+                    | SkipReason::Denied { .. }
+                    | SkipReason::Unsupported { .. }
             }
         )
     }

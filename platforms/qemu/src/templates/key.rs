@@ -149,6 +149,8 @@ pub mod testing {
                 disk_gib: None,
                 firmware: kolea_model::Firmware::Bios,
                 internet: false,
+                numa: false,
+                mounts: Vec::new(),
                 hostname: "qemu0".to_owned(),
             },
             ignition: "{}".to_owned(),

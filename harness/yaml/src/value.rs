@@ -1,27 +1,44 @@
-//! Metadata values before they have types, with the lines they stand on. YAML and JSON both end up here.
+//! Values before they have types, with the places they stand at.
 
 use std::rc::Rc;
 
 /// A value and where it begins.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// The line in the file, counted from 1.
     pub line: usize,
+    /// The column, counted from 1 in characters.
+    pub column: usize,
     /// What it is.
     pub value: Value,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// Nothing: YAML's `~` or an empty value, JSON's `null`.
     Null,
     /// A boolean. `raw` is how it was spelled; YAML takes it where a string is wanted.
-    Bool { is: bool, raw: String },
+    Bool {
+        /// Its value.
+        is: bool,
+        /// How it was spelled.
+        raw: String,
+    },
     /// A number that fits into an `i64`.
-    Int { is: i64, raw: String },
+    Int {
+        /// Its value.
+        is: i64,
+        /// How it was spelled.
+        raw: String,
+    },
     /// Any other number.
-    Float { is: f64, raw: String },
+    Float {
+        /// Its value.
+        is: f64,
+        /// How it was spelled.
+        raw: String,
+    },
     /// Text.
     Text(String),
     /// A list.
@@ -29,7 +46,12 @@ pub(crate) enum Value {
     /// A mapping, in the order it was written in, duplicates kept.
     Map(Rc<Vec<(Node, Node)>>),
     /// Something with a YAML tag that means nothing here, such as an unquoted `!s390x`.
-    Tagged { tag: String, text: String },
+    Tagged {
+        /// The tag, with its `!`.
+        tag: String,
+        /// What follows it.
+        text: String,
+    },
 }
 
 impl Value {
@@ -50,7 +72,7 @@ impl Value {
 
 /// Why a text could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
+pub struct SyntaxError {
     /// The line in the file, counted from 1.
     pub line: usize,
     /// What the parser says.

@@ -6,18 +6,19 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
-use crate::value::{Node, SyntaxError, Value};
+use crate::{Node, SyntaxError, Value};
 
 /// Reads the first document of `text`, whose first line is line `first_line` of its file.
 ///
 /// No document at all is [`Value::Null`].
-pub(crate) fn parse(text: &str, first_line: usize) -> Result<Node, SyntaxError> {
+pub fn parse(text: &str, first_line: usize) -> Result<Node, SyntaxError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(text, options),
         first_line,
         line: first_line,
+        column: 1,
         anchors: HashMap::new(),
     };
     builder.document()
@@ -28,6 +29,7 @@ struct Builder<'input> {
     first_line: usize,
     /// Where the last event began.
     line: usize,
+    column: usize,
     anchors: HashMap<usize, Node>,
 }
 
@@ -38,6 +40,7 @@ impl<'input> Builder<'input> {
             None | Some(Ok((Event::StreamEnd, _))) => Ok(None),
             Some(Ok((event, span))) => {
                 self.line = self.first_line + span.start.line().saturating_sub(1);
+                self.column = span.start.col() + 1;
                 Ok(Some(event))
             }
             Some(Err(error)) => Err(SyntaxError {
@@ -68,6 +71,7 @@ impl<'input> Builder<'input> {
         }
         Ok(root.unwrap_or(Node {
             line: self.first_line,
+            column: 1,
             value: Value::Null,
         }))
     }
@@ -83,7 +87,7 @@ impl<'input> Builder<'input> {
 
     /// The node that begins with `event`. The parser itself limits how deep nodes may nest.
     fn node(&mut self, event: Event<'input>) -> Result<Node, SyntaxError> {
-        let line = self.line;
+        let (line, column) = (self.line, self.column);
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 (anchor, scalar(&text, style, tag.as_deref()))
@@ -112,7 +116,11 @@ impl<'input> Builder<'input> {
             },
             _ => return Err(self.error("the YAML is malformed")),
         };
-        let node = Node { line, value };
+        let node = Node {
+            line,
+            column,
+            value,
+        };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
