@@ -1,0 +1,1 @@
+//! Denylists: what is read, and what applies.
