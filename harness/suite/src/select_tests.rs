@@ -441,7 +441,8 @@ fn patterns_alone_make_a_list() {
     assert!(list(&["nosuch"]).is_err());
 }
 
-/// Ten thousand tests and fifty entries: linear, and far from being noticed. Measured in release mode: 12 ms.
+/// Ten thousand tests and fifty entries: linear, and far from being noticed. Measured without optimisation: 0.1 s, most
+/// of it for making the tests.
 #[test]
 fn a_large_suite_takes_no_time() {
     let suite: Vec<TestCase> = (0..10_000)
@@ -457,7 +458,7 @@ fn a_large_suite_takes_no_time() {
     let before = std::time::Instant::now();
     assert_eq!(select(suite, &selection).unwrap().run.len(), 10_000);
     let took = before.elapsed();
-    let limit = std::time::Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 100 });
+    let limit = std::time::Duration::from_secs(2);
     assert!(took < limit, "{took:?}");
 }
 
