@@ -139,6 +139,9 @@ pub struct ListArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// For every test, whether it would run, and why not
+    #[arg(long)]
+    pub why: bool,
 }
 
 /// `kolea report`.
