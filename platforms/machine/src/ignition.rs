@@ -51,7 +51,7 @@ fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
         .map(|file| {
             json!({
                 "path": file.path,
-                "mode": 0o644,
+                "mode": file.mode,
                 "overwrite": true,
                 "contents": { "source": data_url(file.contents.as_bytes(), "") },
             })
@@ -114,6 +114,7 @@ mod tests {
         };
         let files = [ProfileFile {
             path: "/etc/x".to_owned(),
+            mode: 0o440,
             contents: "x=1\n".to_owned(),
         }];
         let parent = render(
@@ -138,6 +139,6 @@ mod tests {
             own["storage"]["files"][0]["contents"]["source"],
             "data:;base64,eD0xCg=="
         );
-        assert_eq!(own["storage"]["files"][0]["mode"], 420);
+        assert_eq!(own["storage"]["files"][0]["mode"], 0o440);
     }
 }
