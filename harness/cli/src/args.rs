@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use exit_codes::EXIT_CODES;
-pub use foreign::{FOREIGN, Foreign, Kind as ForeignKind};
-pub use global::GlobalArgs;
-pub use parse::{Invocation, command, parse};
-pub use qemu::{AccelArg, QemuArgs};
+pub use foreign::Foreign;
+pub use global::{GlobalArgs, MachineArgs};
+pub use parse::{Invocation, Setting, command, is_setting, parse};
+pub use qemu::{AccelArg, FirmwareArg, QemuArgs};
 pub use run::{Jobs, RunArgs, RunFlags};
 pub use select::{SelectArgs, SuiteArgs};
 pub use templates::TemplateArgs;

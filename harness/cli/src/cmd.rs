@@ -1,11 +1,18 @@
 //! One file a subcommand.
 
+pub mod check_console;
+pub mod config;
+pub mod http_server;
 pub mod list;
 pub mod report;
+pub mod rerun;
 pub mod run;
 
 use kolea_model::ExitCode;
 use kolea_suite::SelectError;
+
+use crate::program::Program;
+use crate::settings;
 
 /// A subcommand that could not do what it was asked to.
 #[derive(Debug)]
@@ -51,3 +58,8 @@ impl Failure {
 
 /// What a subcommand returns.
 pub type Outcome = Result<ExitCode, Failure>;
+
+/// That a subcommand is still to come.
+pub fn not_yet(subcommand: &str) -> Failure {
+    settings::not_yet(&format!("`{} {subcommand}`", Program::current().name()))
+}

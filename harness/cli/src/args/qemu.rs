@@ -25,7 +25,7 @@ pub struct QemuArgs {
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
     /// Whether machines have a TPM; they have none yet
-    #[arg(long, default_value_t = true, hide = true)]
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = true, hide = true)]
     pub qemu_swtpm: bool,
     /// Without effect, as in kola's `run`
     #[arg(long, value_name = "OPTIONS", hide = true)]

@@ -1,5 +1,7 @@
 //! `kolea list`: the suite as a table, or as JSON with kola's field names.
 
+mod why;
+
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -10,14 +12,31 @@ use serde::Serialize;
 use kolea_suite::{Pattern, SelectError};
 
 use super::{Failure, Outcome};
-use crate::args::ListArgs;
+use crate::args::{Invocation, ListArgs};
+use crate::layers::Origin;
+use crate::program::warn;
+use crate::settings;
 use crate::tests::LoadedSuite;
+use crate::workdir::Workdir;
 
 /// Runs the subcommand.
-pub fn main(args: &ListArgs) -> Outcome {
-    let suite = LoadedSuite::load(&args.exttest)?;
+pub fn main(invocation: &Invocation, args: &ListArgs) -> Outcome {
+    if args.why {
+        return why::main(invocation, args);
+    }
+    let global = &invocation.cli.global;
+    warn_of_selection(invocation);
+    let workdir = Workdir::find(settings::path(&global.target.workdir));
+    let suite = LoadedSuite::load(&args.suite.exttest, workdir.as_ref())?;
     suite.print_problems();
-    let tests = matching(&suite.tests, &args.patterns)?;
+    let of = |restriction: &Restriction, name: &Option<String>| {
+        let name = settings::text(name).filter(|name| name != "all");
+        name.is_none_or(|name| restriction.allows(&name))
+    };
+    let mut tests = matching(&suite.tests, &args.patterns)?;
+    tests.retain(|test| {
+        of(&test.platforms, &global.target.platform) && of(&test.distros, &global.target.distro)
+    });
     let text = if args.json {
         json(&tests).context("cannot write the list as JSON")?
     } else {
@@ -30,6 +49,32 @@ pub fn main(args: &ListArgs) -> Outcome {
     } else {
         ExitCode::Pass
     })
+}
+
+/// Flags that select have no effect here, as in kola.
+fn warn_of_selection(invocation: &Invocation) {
+    const FLAGS: [&str; 9] = [
+        "tag",
+        "no-net",
+        "denylist-test",
+        "denylist",
+        "denylist-stream",
+        "run-denied",
+        "run-platform-independent",
+        "sharding",
+        "multiply",
+    ];
+    let given: Vec<String> = FLAGS
+        .iter()
+        .filter(|flag| *invocation.origin(flag) == Origin::Flag)
+        .map(|flag| format!("--{flag}"))
+        .collect();
+    if !given.is_empty() {
+        warn(format_args!(
+            "{} has no effect on `list` without --why",
+            given.join(", ")
+        ));
+    }
 }
 
 /// Those whose name or tag matches any pattern; all if there are none. No rule leaves anything out, as in kola.
