@@ -36,7 +36,7 @@ impl Failure {
     /// Nothing can be selected.
     pub fn selection(error: SelectError) -> Self {
         let code = match error {
-            SelectError::BadPattern { .. } => ExitCode::Usage,
+            SelectError::BadPattern { .. } | SelectError::CopyClash { .. } => ExitCode::Usage,
             SelectError::NoMatch { .. } | SelectError::NoTests | SelectError::Nothing { .. } => {
                 ExitCode::NoTests
             }

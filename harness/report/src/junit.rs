@@ -13,13 +13,14 @@
 //!
 //! | verdict | element |
 //! |---|---|
-//! | pass, warn | none; for a warning, `system-out` begins with it (kola's CI does not fail for one) |
+//! | pass, warn, xpass | none; `system-out` begins with the warning (kola's CI does not fail for one), or with why the test was expected to fail |
 //! | flaky | `flakyFailure` for each failed attempt |
 //! | fail, timeout | `failure`, and `rerunFailure` for each earlier attempt |
 //! | infra, lost | `error`, and likewise |
-//! | skip | `skipped` |
+//! | skip, xfail | `skipped`; for an expected failure with its text, and its output in `system-out` |
 //!
 //! An infrastructure failure that a retry got over is a `flakyError` or `rerunError`. The `type` is the verdict's word.
+//! How many denied tests failed as expected, or passed, is in the suite's properties `xfail` and `xpass`.
 
 mod attachments;
 
@@ -97,6 +98,13 @@ fn properties(record: &Record) -> Vec<(&str, String)> {
         ("jobs", run.jobs.to_string()),
         ("timeout-factor", run.timeout_factor.to_string()),
     ];
+    for word in ["xfail", "xpass"] {
+        let tests = record.tests.iter();
+        let number = tests.filter(|test| test.verdict.word() == word).count();
+        if number > 0 {
+            properties.push((word, number.to_string()));
+        }
+    }
     let more = run.properties.iter();
     properties.extend(more.map(|(name, value)| (name.as_str(), value.clone())));
     match (&record.interrupted, record.exit) {
@@ -121,8 +129,14 @@ fn test_case(record: &Record, test: &TestRecord, dir: &Path) -> TestCase {
         case.extra.insert("group".into(), line(group).into());
     }
     let mut out = String::new();
-    if let Verdict::Warn { reason } = &test.verdict {
-        let _infallible = writeln!(out, "warning: {}", line(reason));
+    match &test.verdict {
+        Verdict::Warn { reason } => {
+            let _infallible = writeln!(out, "warning: {}", line(reason));
+        }
+        Verdict::XFail { .. } | Verdict::XPass { .. } => {
+            let _infallible = writeln!(out, "{}", line(&message(&test.verdict)));
+        }
+        _ => {}
     }
     if let Some(last) = last {
         push_lines(&mut out, &last.output);
@@ -169,7 +183,12 @@ fn status(verdict: &Verdict, detail: impl FnOnce() -> String) -> TestCaseStatus 
         Verdict::Pass | Verdict::Flaky { .. } | Verdict::Warn { .. } | Verdict::XPass { .. } => {
             return TestCaseStatus::success();
         }
-        Verdict::Skip { .. } | Verdict::XFail { .. } => TestCaseStatus::skipped(),
+        Verdict::Skip { .. } => TestCaseStatus::skipped(),
+        Verdict::XFail { .. } => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_description(detail());
+            status
+        }
         bad => {
             let mut status = TestCaseStatus::non_success(kind(bad));
             status.set_description(detail());
@@ -177,8 +196,19 @@ fn status(verdict: &Verdict, detail: impl FnOnce() -> String) -> TestCaseStatus 
         }
     };
     status.set_type(verdict.word());
-    status.set_message(line(&verdict.reason()));
+    status.set_message(line(&message(verdict)));
     status
+}
+
+/// The reason, which for a denied test that ran begins with what was expected of it.
+fn message(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::XFail { reason, why } => {
+            format!("expected failure: {reason}; denied by {why}")
+        }
+        Verdict::XPass { why } => format!("unexpected pass: denied by {why}"),
+        other => other.reason(),
+    }
 }
 
 /// Whether the image is at fault (a failure) or something else (an error).
@@ -207,7 +237,7 @@ fn rerun(record: &Record, attempt: &AttemptRecord) -> TestRerun {
 
 /// The text of a failure: the reason, what happened on the way, and the end of the output.
 fn detail(record: &Record, test: &TestRecord) -> String {
-    let mut text = guest_text(&test.verdict.reason());
+    let mut text = guest_text(&message(&test.verdict));
     text.push('\n');
     let attempts = test.attempts.len();
     for attempt in test.attempts.iter().take(attempts.saturating_sub(1)) {

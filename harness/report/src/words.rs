@@ -18,9 +18,14 @@ pub fn kola_word(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// Whether a test failed, or an attempt at one, whatever that means for the run: so that its output is worth keeping.
+pub fn has_failed(verdict: &Verdict) -> bool {
+    verdict.is_bad() || matches!(verdict, Verdict::Warn { .. } | Verdict::XFail { .. })
+}
+
 /// kola's word for a bucket, which fails if its machine or any of its members does.
 ///
-/// A member's warning is none for the bucket: kola makes a failure of it and prints FAIL for runs that exit with 0.
+/// A member's warning, or a failure that was expected, is none for the bucket: kola makes a failure of it and prints FAIL for runs that exit with 0.
 pub fn bucket_word(record: &Record, bucket: &GroupRecord) -> &'static str {
     let all_skipped = record.members(bucket).count() > 0
         && record.members(bucket).all(|test| is_skip(&test.verdict));

@@ -81,6 +81,7 @@ fn reports_look_like_this() {
         "junit_bucket_machine_fault",
         make(&runs::bucket_machine_fault())
     );
+    insta::assert_snapshot!("junit_denied", make(&runs::denied()));
     insta::assert_snapshot!("junit_hostile", make(&runs::hostile()));
     insta::assert_snapshot!("junit_clones", make(&runs::clones()));
     insta::assert_snapshot!("junit_template_fault", make(&runs::template_fault()));
@@ -163,6 +164,72 @@ fn a_warning_does_not_fail_and_is_said() {
         out.contains("kolea: verdict=warn attempts=1 machine=m1"),
         "{out:?}"
     );
+}
+
+#[test]
+fn denied_tests_that_ran_do_not_fail_and_say_why_they_are_denied() {
+    let xml = make(&runs::denied());
+    let report = parse(&xml);
+    let suite = &report.test_suites[0];
+    assert_eq!((suite.failures, suite.errors), (0, 0));
+    assert_eq!(xml.matches("<skipped ").count(), 3);
+    let count = |name: &str| {
+        let found = suite
+            .properties
+            .iter()
+            .find(|own| own.name.as_str() == name);
+        found.map(|property| property.value.as_str().to_owned())
+    };
+    assert_eq!(count("xfail").as_deref(), Some("1"));
+    assert_eq!(count("xpass").as_deref(), Some("1"));
+    let cases = &suite.test_cases;
+    let find = |name: &str| {
+        cases
+            .iter()
+            .find(|case| case.name.as_str() == name)
+            .unwrap()
+    };
+    let broken = find("ext.core.broken");
+    let TestCaseStatus::Skipped {
+        message,
+        ty,
+        description,
+        ..
+    } = &broken.status
+    else {
+        panic!("{broken:?}");
+    };
+    assert_eq!(ty.as_deref(), Some("xfail"));
+    let message = message.as_deref().unwrap();
+    assert!(message.starts_with("expected failure: exit status 1: no route; denied by `ext.core.*` (https://example.com/issues/7"), "{message}");
+    let text = description.as_deref().unwrap();
+    assert!(
+        text.contains("attempt 1: infrastructure") && text.contains("ping: no route"),
+        "{text}"
+    );
+    let out = broken.system_out.as_deref().unwrap();
+    assert!(
+        out.contains("\nping: no route\n") && out.contains("verdict=xfail attempts=2"),
+        "{out}"
+    );
+    let mended = find("ext.core.mended");
+    assert!(
+        matches!(&mended.status, TestCaseStatus::Success { flaky_runs } if flaky_runs.is_empty())
+    );
+    let out = mended.system_out.as_deref().unwrap();
+    assert!(
+        out.starts_with("unexpected pass: denied by `ext.core.*` (https://"),
+        "{out}"
+    );
+    for (name, why) in [
+        ("ext.other.denied", "denied: `ext.core.*`"),
+        ("ext.other.container", "not supported yet: injectContainer"),
+    ] {
+        let TestCaseStatus::Skipped { message, .. } = &find(name).status else {
+            panic!("{name}");
+        };
+        assert!(message.as_deref().unwrap().starts_with(why), "{message:?}");
+    }
 }
 
 #[test]

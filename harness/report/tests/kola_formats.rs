@@ -36,6 +36,8 @@ fn tap_has_kolas_lines() {
     insta::assert_snapshot!("tap_skips", tap_of(&runs::skips()));
     insta::assert_snapshot!("tap_flaky", tap_of(&runs::flaky()));
     insta::assert_snapshot!("tap_warn", tap_of(&runs::warn()));
+    insta::assert_snapshot!("tap_denied", tap_of(&runs::denied()));
+    insta::assert_snapshot!("tap_denied_bucket", tap_of(&runs::denied_bucket()));
     insta::assert_snapshot!("tap_hostile", tap_of(&runs::hostile()));
     insta::assert_snapshot!("tap_template_fault", tap_of(&runs::template_fault()));
     insta::assert_snapshot!("tap_crashed", tap_of(&runs::crashed()));
@@ -118,6 +120,41 @@ fn tests_left_out_before_the_run_have_no_entry_and_those_that_skip_have_one() {
         [("ext.core.soft".to_owned(), "SKIP".to_owned())]
     );
     assert_eq!(report["tests"][0]["output"], "needs systemd 254\n");
+}
+
+#[test]
+fn denied_tests_that_ran_are_warnings_and_passes() {
+    let report = json_of(&runs::denied());
+    let pair = |name: &str, result: &str| (name.to_owned(), result.to_owned());
+    // Those that were left out have no entry.
+    assert_eq!(
+        results(&report),
+        [
+            pair("ext.core.broken", "WARN"),
+            pair("ext.core.mended", "PASS")
+        ]
+    );
+    assert_eq!(report["result"], "PASS");
+    let (broken, mended) = (&report["tests"][0], &report["tests"][1]);
+    assert_eq!(
+        (&broken["verdict"], &mended["verdict"]),
+        (&json!("xfail"), &json!("xpass"))
+    );
+    assert_eq!(broken["output"], "ping: no route\n");
+    for test in [broken, mended] {
+        let reason = test["reason"].as_str().unwrap();
+        assert!(reason.contains("https://example.com/issues/7"), "{reason}");
+    }
+    let report = json_of(&runs::denied_bucket());
+    let bucket = "non-exclusive-test-bucket-0";
+    assert_eq!(
+        results(&report),
+        [
+            pair(&format!("{bucket}/ext.core.a"), "PASS"),
+            pair(&format!("{bucket}/ext.core.broken"), "WARN"),
+            pair(bucket, "PASS")
+        ]
+    );
 }
 
 #[test]

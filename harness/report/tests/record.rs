@@ -191,3 +191,20 @@ fn a_fold_may_keep_no_output_at_all() {
     runs::failure().iter().for_each(|event| fold.push(event));
     assert_eq!(fold.finish().tests[0].output(), "");
 }
+
+#[test]
+fn the_output_of_an_expected_failure_is_kept_as_that_of_any_other() {
+    let output = "x".repeat(40 << 10);
+    let expected = Verdict::XFail {
+        reason: "no".into(),
+        why: "#1".into(),
+    };
+    let kept = |verdict: &Verdict| {
+        let mut stream = Stream::new(&[]);
+        stream.once("a", "a", verdict, &output);
+        Record::from_events(&stream.events).tests[0].output().len()
+    };
+    assert_eq!(kept(&expected), output.len());
+    assert_eq!(kept(&expected), kept(&fail("no")));
+    assert!(kept(&Verdict::XPass { why: "#1".into() }) < 10 << 10);
+}

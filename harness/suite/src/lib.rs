@@ -25,6 +25,6 @@ pub use denylist::{DenyEntry, Denylist};
 pub use load::{Suite, duplicates, load};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};
-pub use select::{Decision, SelectError, Selected, Selection, explain, select};
-pub use shard::Shard;
+pub use select::{Decision, SelectError, Selected, Selection, explain, matching, notes, select};
+pub use shard::{Shard, ShardError};
 pub use tree::TestTree;

@@ -8,6 +8,11 @@ use std::fmt;
 pub struct Pattern {
     text: String,
     parts: Vec<Part>,
+    /// The characters that a name must begin with; the first `literal` parts.
+    prefix: String,
+    literal: usize,
+    /// The characters that what follows must end with.
+    suffix: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +91,19 @@ impl Pattern {
                 char => Part::One(char),
             });
         }
+        let one = |part: &Part| match part {
+            Part::One(char) => Some(*char),
+            _ => None,
+        };
+        let prefix: String = parts.iter().map_while(one).collect();
+        let literal = prefix.chars().count();
+        let mut suffix: Vec<char> = parts.iter().skip(literal).rev().map_while(one).collect();
+        suffix.reverse();
         Ok(Pattern {
             text: text.to_owned(),
+            prefix,
+            literal,
+            suffix: suffix.into_iter().collect(),
             parts,
         })
     }
@@ -99,10 +115,17 @@ impl Pattern {
 
     /// Whether all of `name` fits. Takes at most (length of the pattern) × (length of the name) steps.
     pub fn matches(&self, name: &str) -> bool {
+        // Most names fit most patterns not at all, which their ends tell at once.
+        let Some(rest) = name.strip_prefix(&self.prefix) else {
+            return false;
+        };
+        if !rest.ends_with(&self.suffix) {
+            return false;
+        }
         // Where to go on when what follows the last `*` does not fit: the part after it, and the rest of the name.
         let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-        let mut part = 0;
-        let mut rest = name.chars();
+        let mut part = self.literal;
+        let mut rest = rest.chars();
         loop {
             match self.parts.get(part) {
                 Some(Part::Star) => {

@@ -1,19 +1,29 @@
 //! Which of the tests run, by kola's rules, and why the others do not.
 
-use chrono::{DateTime, Utc};
-use kolea_model::{Restriction, SkipReason, TestCase};
+mod copies;
+mod denials;
+mod error;
+mod rules;
+mod wanted;
 
-use crate::closest::closest;
+use chrono::{DateTime, Utc};
+use kolea_model::{SkipReason, TestCase};
+
 use crate::denylist::Denylist;
-use crate::pattern::{Pattern, PatternError};
+use crate::pattern::Pattern;
 use crate::shard::Shard;
+pub use error::SelectError;
+use rules::Rules;
+use wanted::Patterns;
 
 /// What the user asked for and what the tests will meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Patterns for names or tags, any of which may match; empty or a single `*` for everything.
+    /// Patterns for names, or for tags where they match no name. Any of them may match, but each must match a test;
+    /// none, or a `*` among them, for everything.
     pub patterns: Vec<String>,
-    /// Tags to look for; `!tag` excludes.
+    /// Tags to look for: with patterns, tests that have one run besides those that match; without, only those that have
+    /// one. `!tag` excludes.
     pub tags: Vec<String>,
     /// Whether tests that need the Internet are left out.
     pub no_net: bool,
@@ -23,10 +33,12 @@ pub struct Selection {
     pub arch: String,
     /// The distribution, such as `fcos`. None if only the booted machine will tell: then `distros` leaves nothing out here.
     pub distro: Option<String>,
-    /// The firmware, by the names of `--qemu-firmware`.
+    /// The firmware, by the names of `--qemu-firmware`; empty if it is not known: then `firmwares` leaves nothing out.
     pub firmware: String,
     /// The stream, for entries of the denylist that are for some streams only; those do not apply if it is not known.
     pub stream: Option<String>,
+    /// The version of the system (`osversion` in the manifest of an older build), likewise.
+    pub os_version: Option<String>,
     /// Whether tests with the tag `platform-independent` run on other platforms than qemu, too.
     pub run_platform_independent: bool,
     /// The denylist.
@@ -54,227 +66,128 @@ pub enum Decision {
     Skip(SkipReason),
 }
 
-/// Every test, and what becomes of it: the whole truth behind [`select`]. Copies and shards included.
-pub fn explain(
-    tests: Vec<TestCase>,
-    selection: &Selection,
-) -> Result<Vec<(TestCase, Decision)>, SelectError> {
-    let rules = Rules::new(selection, &tests)?;
-    Ok(tests
-        .into_iter()
-        .map(|test| {
-            let decision = if !rules.asked_for(&test) {
-                Decision::NotAskedFor("no pattern".to_owned())
-            } else {
-                match rules.exclusion(&test) {
-                    Some(reason) => Decision::Skip(reason),
-                    None => Decision::Run,
-                }
-            };
-            (test, decision)
-        })
-        .collect())
-}
-
 /// The tests that were asked for. What was not asked for is in neither list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selected {
-    /// Those to run, in the order they were given in.
+    /// Those to run, in the order they were given in. None, if all of them are denied or in other shards: that is no
+    /// error, and [`Selected::why_nothing`] says it.
     pub run: Vec<TestCase>,
     /// Those that were asked for and are left out by a rule.
     pub skipped: Vec<(TestCase, SkipReason)>,
 }
 
-/// Why nothing can be selected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SelectError {
-    /// A pattern matches neither a name nor a tag.
-    #[error("no test has a name or a tag that matches `{pattern}`{}", close_names(.close))]
-    NoMatch {
-        /// The pattern.
-        pattern: String,
-        /// Names that may have been meant.
-        close: Vec<String>,
-    },
-    /// A pattern is malformed.
-    #[error("the pattern `{pattern}` is malformed: {error}")]
-    BadPattern {
-        /// The pattern.
-        pattern: String,
-        /// What is wrong with it.
-        error: PatternError,
-    },
-    /// There are no tests at all.
-    #[error("there are no tests: give a directory that has tests/kola with -E")]
-    NoTests,
-    /// There are tests, and the rules leave none of them.
-    #[error("no test is left to run{}", reasons(.skipped))]
-    Nothing {
-        /// Those that were asked for, and why they do not run.
-        skipped: Vec<(String, SkipReason)>,
-    },
-}
-
-fn close_names(close: &[String]) -> String {
-    if close.is_empty() {
-        "; `kolea list` shows them all".to_owned()
-    } else {
-        format!("; did you mean {}?", close.join(", "))
+impl Selected {
+    /// Why nothing is left to run, in one line; none if something is.
+    pub fn why_nothing(&self) -> Option<String> {
+        if !self.run.is_empty() {
+            return None;
+        }
+        let skipped = self.skipped.iter();
+        let reasons = error::first_reasons(skipped.map(|(test, why)| (test.name.as_str(), why)));
+        Some(format!("no test is left to run: {reasons}"))
     }
 }
 
-/// The first few, since the message is one line.
-fn reasons(skipped: &[(String, SkipReason)]) -> String {
-    const SHOWN: usize = 3;
-    if skipped.is_empty() {
-        return ": none has a tag that was asked for".to_owned();
-    }
-    let mut parts: Vec<String> = skipped
-        .iter()
-        .take(SHOWN)
-        .map(|(name, reason)| format!("{name} ({reason})"))
+/// Every test, and what becomes of it: the whole truth behind [`select`]. Copies and shards included.
+///
+/// The tests stay in their order; copies stand where their original stood. What a failure
+/// means ([`TestCase::on_failure`]) is decided, too.
+pub fn explain(
+    tests: Vec<TestCase>,
+    selection: &Selection,
+) -> Result<Vec<(TestCase, Decision)>, SelectError> {
+    let tests = copies::multiply(tests, selection.multiply);
+    let rules = Rules::new(selection, &tests)?;
+    decide(tests, selection, &rules)
+}
+
+fn decide(
+    tests: Vec<TestCase>,
+    selection: &Selection,
+    rules: &Rules<'_>,
+) -> Result<Vec<(TestCase, Decision)>, SelectError> {
+    let explained: Vec<(TestCase, Decision)> = tests
+        .into_iter()
+        .map(|mut test| {
+            let (decision, on_failure) = rules.decide(&test);
+            test.on_failure = on_failure;
+            (test, decision)
+        })
         .collect();
-    if skipped.len() > SHOWN {
-        parts.push(format!("{} more", skipped.len() - SHOWN));
-    }
-    format!(": {}", parts.join(", "))
+    copies::check_names(&explained, selection.multiply)?;
+    Ok(explained)
 }
 
 /// Applies the rules to tests in any order, which stays as it is.
+///
+/// That nothing is left to run is an error, unless what is left is denied or in other shards: then the run is an empty
+/// one, as in kola.
 pub fn select(tests: Vec<TestCase>, selection: &Selection) -> Result<Selected, SelectError> {
     if tests.is_empty() {
         return Err(SelectError::NoTests);
     }
+    let tests = copies::multiply(tests, selection.multiply);
     let rules = Rules::new(selection, &tests)?;
     let mut selected = Selected::default();
-    for test in tests {
-        if !rules.asked_for(&test) {
-            continue;
-        }
-        match rules.exclusion(&test) {
-            Some(reason) => selected.skipped.push((test, reason)),
-            None => selected.run.push(test),
+    let mut others = Vec::new();
+    for (test, decision) in decide(tests, selection, &rules)? {
+        match decision {
+            Decision::Run => selected.run.push(test),
+            Decision::Skip(reason) => selected.skipped.push((test, reason)),
+            Decision::NotAskedFor(_) => others.push(test),
         }
     }
-    if selected.run.is_empty() {
+    let would_run = |(test, reason): &(TestCase, SkipReason)| {
+        let shard = selection.shard;
+        matches!(reason, SkipReason::Denied { .. })
+            || shard.and_then(|shard| shard.exclusion(&test.name)).as_ref() == Some(reason)
+    };
+    if selected.run.is_empty() && !selected.skipped.iter().any(would_run) {
         let skipped = selected.skipped.into_iter();
         return Err(SelectError::Nothing {
             skipped: skipped.map(|(test, reason)| (test.name, reason)).collect(),
+            tags: rules
+                .tags
+                .positive
+                .iter()
+                .map(|tag| (*tag).to_owned())
+                .collect(),
+            close: rules.tags.close(&others),
         });
     }
     Ok(selected)
 }
 
-struct Rules<'a> {
-    selection: &'a Selection,
-    /// Empty where everything was asked for.
-    patterns: Vec<Pattern>,
-    positive: Vec<&'a str>,
-    negative: Vec<&'a str>,
+/// The tests that the patterns ask for, by the rule of [`Selection::patterns`]; all if there are none. No other rule
+/// leaves anything out.
+pub fn matching(tests: Vec<TestCase>, patterns: &[String]) -> Result<Vec<TestCase>, SelectError> {
+    let patterns = Patterns::new(patterns, &tests)?;
+    let asked_for = |test: &TestCase| patterns.is_everything() || patterns.match_any(test);
+    Ok(tests.into_iter().filter(asked_for).collect())
 }
 
-impl<'a> Rules<'a> {
-    fn new(selection: &'a Selection, tests: &[TestCase]) -> Result<Rules<'a>, SelectError> {
-        let everything = selection.patterns.iter().all(|pattern| pattern == "*");
-        let texts = if everything {
-            &[]
-        } else {
-            selection.patterns.as_slice()
-        };
-        let mut patterns = Vec::with_capacity(texts.len());
-        for text in texts {
-            let pattern = Pattern::new(text).map_err(|error| SelectError::BadPattern {
-                pattern: text.clone(),
-                error,
-            })?;
-            if !tests.iter().any(|test| matches(&pattern, test)) {
-                // the wildcards say nothing about what was meant
-                let wanted: String = text
-                    .chars()
-                    .filter(|char| !"*?[]".contains(*char))
-                    .collect();
-                let names = tests.iter().map(|test| test.name.as_str());
-                return Err(SelectError::NoMatch {
-                    pattern: text.clone(),
-                    close: closest(wanted.trim_matches('.'), names, 5),
-                });
-            }
-            patterns.push(pattern);
+/// What is worth knowing about a selection before it runs, one line each, to be shown as warnings: entries of the
+/// denylist that cannot be applied since the stream is not known, snoozes that are over, and patterns of
+/// `--denylist-test` that match no test.
+pub fn notes(tests: &[TestCase], selection: &Selection) -> Vec<String> {
+    let mut notes = selection.denylist.notes(selection);
+    for text in &selection.denied {
+        // A malformed one is an error of the selection itself.
+        let matched = Pattern::new(text).map_or(true, |pattern| {
+            tests.iter().any(|test| pattern.matches(&test.name))
+        });
+        if !matched {
+            notes.push(format!("--denylist-test {text}: no test is called that"));
         }
-        let (negative, positive): (Vec<&str>, Vec<&str>) = selection
-            .tags
-            .iter()
-            .map(String::as_str)
-            .partition(|tag| tag.starts_with('!'));
-        Ok(Rules {
-            selection,
-            patterns,
-            positive,
-            negative: negative.iter().map(|tag| tag[1..].trim()).collect(),
-        })
     }
-
-    /// By a pattern, or, without patterns, by a tag where tags were given.
-    fn asked_for(&self, test: &TestCase) -> bool {
-        if !self.patterns.is_empty() {
-            return self.patterns.iter().any(|pattern| matches(pattern, test));
-        }
-        self.positive.is_empty()
-            || self
-                .positive
-                .iter()
-                .any(|tag| test.has_tag(tag) || test.required_tag.as_deref() == Some(tag))
-    }
-
-    /// The first rule that leaves the test out, in kola's order.
-    fn exclusion(&self, test: &TestCase) -> Option<SkipReason> {
-        let deselected = |rule: String| Some(SkipReason::Deselected { rule });
-        let not_applicable = |rule: String| Some(SkipReason::NotApplicable { rule });
-        if self.selection.no_net && test.needs.internet {
-            return deselected("--no-net, and the test has the tag needs-internet".to_owned());
-        }
-        if let Some(tag) = self.negative.iter().find(|tag| test.has_tag(tag)) {
-            return deselected(format!("--tag !{tag}"));
-        }
-        if let Some(tag) = test.required_tag.as_deref()
-            && !self.positive.contains(&tag)
-        {
-            return deselected(format!("it runs only with --tag {tag}"));
-        }
-        // such tests would say the same everywhere, so one platform is enough
-        if test.has_tag("platform-independent") && self.selection.platform != "qemu" {
-            return not_applicable("tag platform-independent: runs on qemu only".to_owned());
-        }
-        [
-            ("platforms", &test.platforms, &self.selection.platform),
-            ("architectures", &test.architectures, &self.selection.arch),
-            (
-                "distros",
-                &test.distros,
-                self.selection.distro.as_ref().unwrap_or(&String::new()),
-            ),
-        ]
-        .into_iter()
-        .find(|(_, restriction, name)| !name.is_empty() && !restriction.allows(name))
-        .and_then(|(key, restriction, _)| {
-            not_applicable(format!("{key}: {}", as_written(restriction)))
-        })
-    }
+    notes
 }
 
-fn matches(pattern: &Pattern, test: &TestCase) -> bool {
-    pattern.matches(&test.name) || test.tags.iter().any(|tag| pattern.matches(tag))
-}
-
-fn as_written(restriction: &Restriction) -> String {
-    let mut parts = Vec::new();
-    if !restriction.include.is_empty() {
-        parts.push(restriction.include.join(" "));
-    }
-    if !restriction.exclude.is_empty() {
-        parts.push(format!("!{}", restriction.exclude.join(" ")));
-    }
-    parts.join(", ")
+fn compile(text: &str) -> Result<Pattern, SelectError> {
+    Pattern::new(text).map_err(|error| SelectError::BadPattern {
+        pattern: text.to_owned(),
+        error,
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use kolea_model::Verdict;
 
+use crate::words;
+
 /// How many bytes of what tests printed a [`super::Record`] keeps; the whole is in the tests' log files.
 ///
 /// The defaults keep a run of 1,000 tests of 64 KiB each below 12 MiB, and the reports made of it below 60 MiB.
@@ -9,7 +11,7 @@ use kolea_model::Verdict;
 pub struct Limits {
     /// For an attempt that did nothing wrong.
     pub good: usize,
-    /// For an attempt that failed in any way.
+    /// For an attempt that failed in any way, as was expected or not.
     pub bad: usize,
     /// For all attempts together; past it, each gets `late` bytes.
     pub total: usize,
@@ -28,7 +30,7 @@ impl Limits {
 
     /// What an attempt may keep when `kept` bytes are in use.
     pub(super) fn of(&self, verdict: &Verdict, kept: usize) -> usize {
-        let own = if verdict.is_bad() || matches!(verdict, Verdict::Warn { .. }) {
+        let own = if words::has_failed(verdict) {
             self.bad
         } else {
             self.good

@@ -83,7 +83,7 @@ impl Plain {
                         text::one_line(&verdict.reason()),
                         text::one_line(retry)
                     );
-                } else if verdict.is_bad() || matches!(verdict, Verdict::Warn { .. }) {
+                } else if words::has_failed(verdict) {
                     let tail =
                         output[text::ceil(output, output.len().saturating_sub(TAIL))..].to_owned();
                     let log = crate::record::log_of(artifacts, test);

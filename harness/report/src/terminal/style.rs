@@ -15,7 +15,7 @@ impl Painter {
         let color = match word {
             "PASS" | "pass" => AnsiColor::Green,
             "FAIL" | "fail" | "timeout" | "infra" | "lost" => AnsiColor::Red,
-            "WARN" | "warn" | "flaky" => AnsiColor::Yellow,
+            "WARN" | "warn" | "flaky" | "xpass" => AnsiColor::Yellow,
             _ => AnsiColor::Cyan,
         };
         self.paint(word, color)

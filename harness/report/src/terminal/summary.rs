@@ -11,8 +11,8 @@ use crate::record::Record;
 use crate::{text, words};
 
 /// The verdicts in the order they are counted in.
-const WORDS: [&str; 8] = [
-    "pass", "fail", "timeout", "infra", "lost", "flaky", "warn", "skip",
+const WORDS: [&str; 10] = [
+    "pass", "fail", "timeout", "infra", "lost", "flaky", "warn", "xfail", "xpass", "skip",
 ];
 
 /// How many of the slowest tests are named.
@@ -56,10 +56,40 @@ pub fn print(out: &mut String, record: &Record, painter: Painter, dir: &Path) {
             );
         }
     }
+    unexpected(out, record, painter);
     slowest(out, record);
     let result = painter.word(words::result_word(record));
     let dir = dir.to_string_lossy();
     let _infallible = writeln!(out, "{result}, output in {}", text::one_line(&dir));
+}
+
+/// Denied tests that passed: the denylist may be out of date, which is the news that they ran for.
+fn unexpected(out: &mut String, record: &Record, painter: Painter) {
+    let passes: Vec<(&str, &String)> = record
+        .verdicts()
+        .filter_map(|(name, verdict)| match verdict {
+            Verdict::XPass { why } => Some((name, why)),
+            _ => None,
+        })
+        .collect();
+    if passes.is_empty() {
+        return;
+    }
+    let _infallible = writeln!(
+        out,
+        "{} passed: if that lasts, remove {} from the denylist",
+        count(passes.len(), "denied test"),
+        if passes.len() == 1 { "it" } else { "them" }
+    );
+    for (name, why) in passes {
+        let _infallible = writeln!(
+            out,
+            "  {}   {}: denied by {}",
+            painter.word("xpass"),
+            text::one_line(name),
+            text::one_line(why)
+        );
+    }
 }
 
 fn slowest(out: &mut String, record: &Record) {

@@ -17,6 +17,8 @@ pub fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("timeout", timeout()),
         ("warn", warn()),
         ("skips", skips()),
+        ("denied", denied()),
+        ("denied_bucket", denied_bucket()),
         ("bucket", bucket()),
         ("bucket_machine_fault", bucket_machine_fault()),
         ("clones", clones()),
@@ -196,6 +198,67 @@ pub fn skips() -> Vec<Event> {
             "needs systemd 254\n",
         )
         .group_end("ext.core.soft", Verdict::Pass)
+        .end(ExitCode::Pass)
+}
+
+const WHY: &str = "`ext.core.*` (https://example.com/issues/7, snoozed until 2026-12-01)";
+
+fn xfail() -> Verdict {
+    Verdict::XFail {
+        reason: "exit status 1: no route".into(),
+        why: WHY.into(),
+    }
+}
+
+/// Denied tests that run fail, or pass after all; one is denied and left out, and one cannot run.
+pub fn denied() -> Vec<Event> {
+    let xpass = Verdict::XPass { why: WHY.into() };
+    Stream::new(&[
+        ("ext.core.broken", false, &["ext.core.broken"]),
+        ("ext.core.mended", false, &["ext.core.mended"]),
+    ])
+    .skip("ext.other.denied", SkipReason::Denied { rule: WHY.into() })
+    .skip(
+        "ext.other.container",
+        SkipReason::Unsupported {
+            need: "injectContainer".into(),
+        },
+    )
+    .boot("ext.core.broken", false, "m1")
+    .start("ext.core.broken", "ext.core.broken", 1)
+    .attempt(
+        "ext.core.broken",
+        "ext.core.broken",
+        1,
+        died(),
+        "",
+        Some("infrastructure failure"),
+    )
+    .machine("ext.core.broken", "m2")
+    .start("ext.core.broken", "ext.core.broken", 2)
+    .attempt(
+        "ext.core.broken",
+        "ext.core.broken",
+        2,
+        xfail(),
+        "ping: no route\n",
+        None,
+    )
+    .finish("ext.core.broken", "ext.core.broken", xfail())
+    .group_end("ext.core.broken", Verdict::Pass)
+    .boot("ext.core.mended", false, "m3")
+    .once("ext.core.mended", "ext.core.mended", &xpass, "fine\n")
+    .group_end("ext.core.mended", Verdict::Pass)
+    .end(ExitCode::Pass)
+}
+
+/// A member fails as expected, which is no failure of the bucket.
+pub fn denied_bucket() -> Vec<Event> {
+    Stream::new(&[(BUCKET, true, &["ext.core.a", "ext.core.broken"])])
+        .boot(BUCKET, true, "m1")
+        .once("ext.core.a", BUCKET, &Verdict::Pass, "a\n")
+        .once("ext.core.broken", BUCKET, &xfail(), "ping: no route\n")
+        .group_end(BUCKET, Verdict::Pass)
         .end(ExitCode::Pass)
 }
 
