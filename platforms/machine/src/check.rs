@@ -184,9 +184,10 @@ mod tests {
         assert!(check.problem(&nestos).unwrap().contains("b-\\x2d.service"));
         let fcos = Profile::builtin("fcos").unwrap();
         let problem = |check: &BaseCheck| check.problem(&fcos).unwrap();
-        assert!(problem(&check).ends_with(
-            "VARIANT_ID in os-release is ``, not `coreos`; `-b generic` fits"
-        ));
+        assert!(
+            problem(&check)
+                .ends_with("VARIANT_ID in os-release is ``, not `coreos`; `-b generic` fits")
+        );
         check.os_id = "nestos".to_owned();
         assert!(problem(&check).ends_with("; `-b nestos` fits"));
     }

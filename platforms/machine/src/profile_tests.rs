@@ -85,10 +85,22 @@ fn a_users_own_profile_is_like_ours() {
 fn errors_name_the_line() {
     let head = "name = 'own'\nuser = 'admin'\n";
     for (text, message) in [
-        ("user = 'x'\n".to_owned(), "own.toml:1: not a profile: missing field `name`"),
-        (format!("{head}colour = 1\n"), "own.toml:3: not a profile: unknown field `colour`"),
-        (format!("{head}\nsshd_unit = 'ssh.service'\n"), "own.toml:4: not a profile: `ssh.service`: leave `.service` out"),
-        ("name = 'own'\nuser = 'a; rm'\n".to_owned(), "own.toml:2: not a profile: `a; rm` is no name"),
+        (
+            "user = 'x'\n".to_owned(),
+            "own.toml:1: not a profile: missing field `name`",
+        ),
+        (
+            format!("{head}colour = 1\n"),
+            "own.toml:3: not a profile: unknown field `colour`",
+        ),
+        (
+            format!("{head}\nsshd_unit = 'ssh.service'\n"),
+            "own.toml:4: not a profile: `ssh.service`: leave `.service` out",
+        ),
+        (
+            "name = 'own'\nuser = 'a; rm'\n".to_owned(),
+            "own.toml:2: not a profile: `a; rm` is no name",
+        ),
         (
             format!("{head}[[files]]\npath = '/x'\nmode = 644\ncontents = ''\n"),
             "own.toml:5: not a profile: 644 is no file mode: octal numbers begin with 0o",
@@ -108,7 +120,11 @@ fn errors_name_the_line() {
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let missing = Profile::load(Path::new("/nowhere/own.toml")).unwrap_err();
-    assert!(missing.to_string().starts_with("cannot read the profile /nowhere/own.toml: "));
+    assert!(
+        missing
+            .to_string()
+            .starts_with("cannot read the profile /nowhere/own.toml: ")
+    );
 }
 
 proptest::proptest! {

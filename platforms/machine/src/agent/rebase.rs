@@ -86,7 +86,10 @@ mod tests {
         machine.script("bin/rpm-ostree", "echo \"$*\" >>\"$KOLET_ROOT/log\"");
         for (spec, told) in [
             ("quay.io/x/y:1", "ostree-unverified-registry:quay.io/x/y:1"),
-            ("ostree-image-signed:docker://q/x", "ostree-image-signed:docker://q/x"),
+            (
+                "ostree-image-signed:docker://q/x",
+                "ostree-image-signed:docker://q/x",
+            ),
         ] {
             rebase(&machine, spec).await.unwrap();
             let log = machine.log();

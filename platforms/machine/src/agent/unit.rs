@@ -53,9 +53,10 @@ impl TestUnit {
     pub fn unit(&self) -> Unit {
         let test = escape(&self.test);
         let executable = escape(&self.executable);
-        let container = self.container.as_ref().map(|path| {
-            format!("Environment=KOLA_EXT_OSTREE_OCIARCHIVE={}\n", escape(path))
-        });
+        let container = self
+            .container
+            .as_ref()
+            .map(|path| format!("Environment=KOLA_EXT_OSTREE_OCIARCHIVE={}\n", escape(path)));
         Unit {
             name: self.name.clone(),
             enabled: false,
