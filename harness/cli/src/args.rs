@@ -85,10 +85,10 @@ pub struct ListArgs {
     #[command(flatten)]
     pub suite: SuiteArgs,
     /// As JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "List")]
     pub json: bool,
     /// For every test, whether `run` with the same flags would run it, and why not
-    #[arg(long)]
+    #[arg(long, help_heading = "List")]
     pub why: bool,
 }
 
@@ -128,6 +128,9 @@ pub struct ConfigArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// The flags of `run`, to see what they would come to.
+    #[command(flatten)]
+    pub run: RunFlags,
 }
 
 /// `kolea check-console`.

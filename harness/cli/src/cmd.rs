@@ -47,6 +47,14 @@ impl Failure {
         }
     }
 
+    /// There is nothing to run.
+    pub fn no_tests(error: anyhow::Error) -> Self {
+        Failure {
+            code: ExitCode::NoTests,
+            error,
+        }
+    }
+
     /// The input is wrong: nothing was booted.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Failure {

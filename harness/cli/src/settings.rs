@@ -3,17 +3,20 @@
 mod append;
 mod denylist;
 mod distro;
+mod manifest;
 mod platform;
 mod warnings;
 
 use std::path::{Path, PathBuf};
 
-use kolea_model::{Firmware, HostMount, UserConfig};
+use kolea_model::{Firmware, HostMount, TestCase, UserConfig};
 use kolea_qemu::Accel;
 use kolea_suite::{Selection, Shard};
 
 pub use distro::Distro;
-pub use platform::{not_yet, refuse_foreign};
+pub use platform::not_yet;
+
+use manifest::Manifest;
 
 use crate::args::{AccelArg, GlobalArgs, Invocation, Jobs, SuiteArgs};
 use crate::build::Build;
@@ -98,9 +101,10 @@ impl Settings {
         let (image, patterns) = image_and_patterns(invocation, words);
         let denylist = denylist::read(global, workdir.as_ref())?;
         let select = &global.select;
+        let manifest = Manifest::read(workdir.as_ref());
         let stream = text(&select.denylist_stream).or_else(|| {
             let build = build.as_ref().filter(|_| image.is_none());
-            build.and_then(|build| build.stream.clone())
+            build.and_then(|build| build.stream.clone().or(manifest.stream))
         });
         let firmware = platform::firmware(global)?;
         let selection = Selection {
@@ -112,6 +116,7 @@ impl Settings {
             distro: distro.name.clone(),
             firmware: firmware_name(firmware, &arch).to_owned(),
             stream,
+            os_version: manifest.os_version,
             run_platform_independent: select.run_platform_independent,
             denylist,
             denied: select.denylist_test.clone(),
@@ -161,9 +166,9 @@ impl Settings {
         }
     }
 
-    /// Says which combinations of flags do not do what they may be meant to.
-    pub fn warn(&self, invocation: &Invocation) {
-        warnings::print(self, invocation);
+    /// Says which combinations of flags do not do what they may be meant to, given these tests.
+    pub fn warn(&self, invocation: &Invocation, tests: &[TestCase]) {
+        warnings::print(self, invocation, tests);
     }
 }
 

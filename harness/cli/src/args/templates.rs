@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 /// Templates, clones and buckets.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Templates")]
 pub struct TemplateArgs {
     /// Boot a machine for each test or bucket, rather than clone one that has booted
     #[arg(long)]
@@ -15,7 +16,7 @@ pub struct TemplateArgs {
     #[arg(long, default_value_t = 10240, value_name = "MIB")]
     pub template_cache_size: u64,
     /// Run this share of the tests that ran in clones on booted machines too, and compare
-    #[arg(long, default_value = "0%", value_name = "N%", value_parser = parse_percent, conflicts_with = "no_templates")]
+    #[arg(long, default_value = "0%", value_name = "N%", value_parser = parse_percent)]
     pub verify_templates: u8,
     /// Whether non-exclusive tests share a machine; `auto`: where that is faster than a clone for each
     #[arg(long, value_enum, default_value_t = BucketsArg::Auto)]
@@ -69,18 +70,19 @@ fn parse_percent(text: &str) -> Result<u8, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::args::{Command, parse};
+    use crate::layers::Layers;
+    use crate::program::Program;
 
     fn templates(arguments: &[&str]) -> Result<TemplateArgs, String> {
-        let arguments = ["kolea", "run"].iter().chain(arguments);
-        match Cli::try_parse_from(arguments)
+        let words = ["kolea", "run"].iter().chain(arguments).map(Into::into);
+        match parse(Program::Kolea, words.collect(), &Layers::default())
             .map_err(|error| error.to_string())?
+            .cli
             .command
         {
-            Command::Run(run) => Ok(run.templates),
+            Command::Run(run) => Ok(run.flags.templates),
             other => panic!("{other:?}"),
         }
     }

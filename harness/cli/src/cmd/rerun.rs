@@ -2,9 +2,10 @@
 
 mod last;
 
+use anyhow::anyhow;
 use kolea_model::ExitCode;
 
-use super::Outcome;
+use super::{Failure, Outcome};
 use crate::args::{Invocation, RunArgs};
 use crate::program::{Program, warn};
 use crate::settings::Settings;
@@ -39,9 +40,10 @@ pub fn main(invocation: &Invocation, args: &RunArgs) -> Outcome {
         }
     }
     if words.len() == args.positional.len() {
-        return Err(super::Failure::selection(kolea_suite::SelectError::Nothing {
-            skipped: Vec::new(),
-        }));
+        return Err(Failure::no_tests(anyhow!(
+            "no test that failed in {} is there any more",
+            run.dir.display()
+        )));
     }
     words.dedup();
     println!(

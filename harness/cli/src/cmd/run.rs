@@ -30,8 +30,8 @@ pub use needs::unsupported;
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
     let settings = Settings::resolve(invocation, words, &flags.suite)?;
-    settings.warn(invocation);
     let suite = LoadedSuite::load(&settings.exttest, settings.workdir.as_ref())?;
+    settings.warn(invocation, &suite.tests);
     let mut selected =
         kolea_suite::select(suite.tests.clone(), &settings.selection).map_err(Failure::selection)?;
     needs::set_aside(&mut selected, &settings)?;

@@ -2,14 +2,18 @@
 
 use std::io::IsTerminal;
 
+use kolea_model::TestCase;
+
 use super::Settings;
 use crate::args::Invocation;
 use crate::layers::Origin;
 use crate::program::warn;
 
 /// Says so, one line each.
-pub fn print(settings: &Settings, invocation: &Invocation) {
-    for warning in warnings(settings, invocation, std::io::stdin().is_terminal()) {
+pub fn print(settings: &Settings, invocation: &Invocation, tests: &[TestCase]) {
+    let flags = warnings(settings, invocation, std::io::stdin().is_terminal());
+    let notes = kolea_suite::notes(tests, &settings.selection);
+    for warning in flags.into_iter().chain(notes) {
         warn(warning);
     }
 }
@@ -79,17 +83,6 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
     warn_if(
         selection.run_denied && denylist.entries.is_empty() && selection.denied.is_empty(),
         "--run-denied has no effect: no test is denied",
-    );
-    let scoped = denylist
-        .entries
-        .iter()
-        .filter(|entry| !entry.streams.is_empty())
-        .count();
-    warn_if(
-        scoped > 0 && selection.stream.is_none(),
-        &format!(
-            "entries of the denylist that are for some streams only do not apply ({scoped}), since the stream is not known; --denylist-stream names it"
-        ),
     );
     warnings
 }

@@ -16,8 +16,8 @@ use crate::tests::LoadedSuite;
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, args: &ListArgs) -> Outcome {
     let settings = Settings::resolve(invocation, &args.patterns, &args.suite)?;
-    settings.warn(invocation);
     let suite = LoadedSuite::load(&settings.exttest, settings.workdir.as_ref())?;
+    settings.warn(invocation, &suite.tests);
     suite.print_problems();
     let decisions: Vec<(TestCase, Decision)> =
         kolea_suite::explain(suite.tests.clone(), &settings.selection)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use kolea_model::{SkipReason, TestCase};
-use kolea_suite::{SelectError, Selected};
+use kolea_suite::Selected;
 
 use super::super::Failure;
 use crate::build::Build;
@@ -37,13 +37,12 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
         }
         selected.skipped.push((test, reason));
     }
-    if run.is_empty() {
-        let skipped = selected.skipped.iter();
-        return Err(Failure::selection(SelectError::Nothing {
-            skipped: skipped
-                .map(|(test, reason)| (test.name.clone(), reason.clone()))
-                .collect(),
-        }));
+    if let Some(why) = selected.why_nothing().filter(|_| run.is_empty()) {
+        // Tests that are denied or in other shards leave an empty run, which is a good one; these do not.
+        if !needs.is_empty() {
+            return Err(Failure::no_tests(anyhow!(why)));
+        }
+        warn(why);
     }
     if !needs.is_empty() {
         let needs: Vec<String> = needs
