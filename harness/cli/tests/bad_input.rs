@@ -217,7 +217,7 @@ fn lists_are_for_people_and_for_programs() {
     expect_status(0, &output);
     let (table, _) = texts(&output);
     assert!(
-        table.lines().any(|line| line.starts_with("basic ")),
+        table.lines().any(|line| line.starts_with("basic\t")),
         "{table}"
     );
 

@@ -143,16 +143,16 @@ pub fn select(tests: Vec<TestCase>, selection: &Selection) -> Result<Selected, S
             || shard.and_then(|shard| shard.exclusion(&test.name)).as_ref() == Some(reason)
     };
     if selected.run.is_empty() && !selected.skipped.iter().any(would_run) {
+        // Each pattern matches a test, so where nothing was asked for, tags were.
+        if selected.skipped.is_empty() {
+            return Err(SelectError::NoMatch {
+                pattern: format!("--tag {}", rules.tags.positive.join(",")),
+                close: rules.tags.close(&others),
+            });
+        }
         let skipped = selected.skipped.into_iter();
         return Err(SelectError::Nothing {
             skipped: skipped.map(|(test, reason)| (test.name, reason)).collect(),
-            tags: rules
-                .tags
-                .positive
-                .iter()
-                .map(|tag| (*tag).to_owned())
-                .collect(),
-            close: rules.tags.close(&others),
         });
     }
     Ok(selected)

@@ -167,7 +167,7 @@ fn nothing_to_run_is_an_error_that_tells_why() {
     );
     assert_eq!(
         error(&[], &["slows"]),
-        "no test is left to run: none has the tag slows; did you mean slow?"
+        "no test has a name or a tag that matches `--tag slows`; did you mean slow?"
     );
     assert_eq!(
         select(Vec::new(), &on_qemu(&[], &[])),
@@ -543,7 +543,7 @@ proptest! {
                 }).collect();
                 prop_assert_eq!(skipped, selected.skipped);
             }
-            (Ok(explained), Err(SelectError::Nothing { .. })) => {
+            (Ok(explained), Err(SelectError::Nothing { .. } | SelectError::NoMatch { .. })) => {
                 prop_assert!(explained.iter().all(|(_, decision)| *decision != Decision::Run));
             }
             (explained, selected) => prop_assert_eq!(explained.err(), selected.err()),

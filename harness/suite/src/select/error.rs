@@ -7,12 +7,12 @@ use crate::pattern::PatternError;
 /// Why nothing can be selected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// A pattern matches neither a name nor a tag.
+    /// A pattern matches neither a name nor a tag, or no test has any of the tags that were asked for.
     #[error("no test has a name or a tag that matches `{pattern}`{}", close_names(.close))]
     NoMatch {
-        /// The pattern.
+        /// The pattern, or `--tag` with the tags.
         pattern: String,
-        /// Names that may have been meant.
+        /// Names or tags that may have been meant.
         close: Vec<String>,
     },
     /// A pattern is malformed.
@@ -40,14 +40,10 @@ pub enum SelectError {
     #[error("there are no tests: give a directory that has tests/kola with -E")]
     NoTests,
     /// There are tests, and the rules leave none of them.
-    #[error("no test is left to run{}", reasons(.skipped, .tags, .close))]
+    #[error("no test is left to run{}", reasons(.skipped))]
     Nothing {
         /// Those that were asked for, and why they do not run.
         skipped: Vec<(String, SkipReason)>,
-        /// The tags that were asked for, if no test has any of them.
-        tags: Vec<String>,
-        /// Tags that may have been meant.
-        close: Vec<String>,
     },
 }
 
@@ -59,14 +55,14 @@ fn close_names(close: &[String]) -> String {
     }
 }
 
-fn reasons(skipped: &[(String, SkipReason)], tags: &[String], close: &[String]) -> String {
+fn reasons(skipped: &[(String, SkipReason)]) -> String {
     if skipped.is_empty() {
-        let tags = tags.join(", ");
-        return format!(": none has the tag {tags}{}", close_names(close));
+        return String::new();
     }
+    let skipped = skipped.iter();
     format!(
         ": {}",
-        first_reasons(skipped.iter().map(|(name, reason)| (name.as_str(), reason)))
+        first_reasons(skipped.map(|(name, reason)| (name.as_str(), reason)))
     )
 }
 
