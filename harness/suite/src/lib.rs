@@ -4,8 +4,12 @@
 //! loses or widens without a word (an unquoted `!arch`, a metadata block cut by the end of the file, …) is a
 //! [`Problem`] here, and all problems of all trees are told at once.
 
+mod butane_program;
 mod claims;
 mod closest;
+mod config;
+mod convert;
+mod data;
 mod denylist;
 mod fresh_boot;
 mod header;
@@ -22,7 +26,7 @@ mod walk;
 
 pub use claims::config_claims;
 pub use denylist::{DenyEntry, Denylist};
-pub use load::{Suite, duplicates, load};
+pub use load::{LoadOptions, Suite, duplicates, load, load_with, parse_header};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};
 pub use select::{Decision, SelectError, Selected, Selection, explain, select};
