@@ -33,6 +33,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List tests
     List(ListArgs),
+    /// Check test trees for everything that is wrong or doubtful
+    Lint(crate::cmd::lint::LintArgs),
     /// Make the reports of a run again from what it recorded
     Report(ReportArgs),
 }

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod lint;
 pub mod list;
 pub mod report;
 pub mod run;

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => cmd::run::main(args),
         Command::List(args) => cmd::list::main(args),
+        Command::Lint(args) => cmd::lint::main(args),
         Command::Report(args) => cmd::report::main(args),
     };
     match outcome {

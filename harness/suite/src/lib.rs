@@ -14,6 +14,8 @@ mod denylist;
 mod fresh_boot;
 mod header;
 mod json;
+mod json_schema;
+mod lint;
 mod load;
 mod metadata;
 mod pattern;
@@ -26,6 +28,8 @@ mod walk;
 
 pub use claims::config_claims;
 pub use denylist::{DenyEntry, Denylist};
+pub use json_schema::metadata_schema;
+pub use lint::{Linted, lint};
 pub use load::{LoadOptions, Suite, duplicates, load, load_with, parse_header};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};

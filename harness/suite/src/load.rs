@@ -127,7 +127,7 @@ pub fn duplicates(tests: &[TestCase]) -> Vec<Problem> {
 }
 
 /// The file that a test comes from.
-fn origin(test: &TestCase) -> &Path {
+pub(crate) fn origin(test: &TestCase) -> &Path {
     match &test.source {
         TestSource::External(external) => &external.executable,
         TestSource::Native => Path::new("compiled into kolea"),

@@ -2,6 +2,8 @@
 
 mod values;
 
+pub(crate) use values::foreign_architecture;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

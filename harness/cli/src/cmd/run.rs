@@ -60,7 +60,7 @@ pub fn main(args: &RunArgs) -> Outcome {
         },
     )
     .map_err(Failure::selection)?;
-    let errors = suite.print_problems_of(&selected.run) + print_config_errors(&selected);
+    let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
             "{errors} error{} in the tests to be run (above); nothing was booted",
@@ -159,27 +159,6 @@ fn split_positional(args: &RunArgs) -> (Option<PathBuf>, Vec<String>) {
         .position(looks_like_file)
         .map(|index| PathBuf::from(patterns.remove(index)));
     (image, patterns)
-}
-
-/// Checks the Ignition config of every selected test, each file once. Returns how many are invalid.
-fn print_config_errors(selected: &Selected) -> usize {
-    let configs: std::collections::BTreeMap<_, _> = selected
-        .run
-        .iter()
-        .filter_map(|test| test.config.as_ref())
-        .map(|config| (&config.path, &config.text))
-        .collect();
-    let mut errors = 0;
-    for (path, text) in configs {
-        if let Err(problem) = kolea_butane::validate(text) {
-            eprintln!(
-                "{}: error: invalid Ignition config: {problem}",
-                path.display()
-            );
-            errors += 1;
-        }
-    }
-    errors
 }
 
 fn cases(selected: &Selected) -> Vec<Case> {

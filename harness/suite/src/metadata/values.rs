@@ -39,7 +39,7 @@ pub(super) fn restriction(text: &str) -> Result<Restriction, &'static str> {
 }
 
 /// An architecture by a name from another world, which would exclude nothing or everything, and its RPM name.
-pub(super) fn foreign_architecture(restriction: &Restriction) -> Option<(&str, &'static str)> {
+pub(crate) fn foreign_architecture(restriction: &Restriction) -> Option<(&str, &'static str)> {
     let names = restriction.include.iter().chain(&restriction.exclude);
     names
         .filter_map(|name| match name.as_str() {
