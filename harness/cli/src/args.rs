@@ -49,6 +49,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List tests
     List(ListArgs),
+    /// Check test trees for everything that is wrong or doubtful
+    Lint(crate::cmd::lint::LintArgs),
     /// Run the tests again that failed in the last run
     Rerun(Box<RunArgs>),
     /// Run upgrade tests from an earlier build (not yet)

@@ -84,6 +84,7 @@ fn run(invocation: &Invocation) -> Outcome {
         Command::Run(args) => cmd::run::main(invocation, &args.positional, &args.flags),
         Command::Rerun(args) => cmd::rerun::main(invocation, args),
         Command::List(args) => cmd::list::main(invocation, args),
+        Command::Lint(args) => cmd::lint::main(args),
         Command::Report(args) => cmd::report::main(args),
         Command::Config(args) => cmd::config::main(invocation, args),
         Command::CheckConsole(args) => {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub selection: Selection,
     /// Where they are looked for (`-E`).
     pub exttest: Vec<PathBuf>,
+    /// What translates Butane configs instead of kolea itself.
+    pub butane_program: Option<PathBuf>,
     /// What every machine has.
     pub machines: Machines,
     /// Where results go.
@@ -152,6 +154,7 @@ impl Settings {
             distro,
             selection,
             exttest: suite.exttest.clone(),
+            butane_program: path(&global.machines.butane_program).map(Path::to_path_buf),
             machines,
             output,
         })

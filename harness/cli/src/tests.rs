@@ -4,33 +4,28 @@ use std::path::{Path, PathBuf};
 
 use kolea_machine::NativeTest;
 use kolea_model::TestCase;
-use kolea_suite::{Problem, Severity, TestTree};
+use kolea_suite::{LoadOptions, Problem, Severity, TestTree};
 
 use crate::cmd::Failure;
 use crate::program::warn;
+use crate::settings::Settings;
 use crate::workdir::Workdir;
-
-/// Where coreos-assembler installs tests of its own.
-const INSTALLED: &str = "/usr/lib/coreos-assembler/tests/kola";
 
 /// Where tests are looked for, in kola's order.
 fn trees(exttest: &[PathBuf], workdir: Option<&Workdir>) -> Result<Vec<TestTree>, Failure> {
     let mut trees = Vec::new();
-    if Path::new(INSTALLED).is_dir() {
-        trees.push(TestTree {
-            dir: PathBuf::from(INSTALLED),
-            prefix: "ext".to_owned(),
-        });
-    }
+    let unreadable = |dir: &Path, error: std::io::Error| {
+        Failure::usage(anyhow::anyhow!(
+            "cannot read test tree {}: {error}",
+            dir.display()
+        ))
+    };
+    let installed = TestTree::installed();
+    trees.extend(installed.map_err(|error| unreadable(Path::new("/usr/lib"), error))?);
     let default = [PathBuf::from(".")];
     let named = !exttest.is_empty();
     for dir in if named { exttest } else { &default } {
-        let tree = TestTree::from_exttest(dir).map_err(|error| {
-            Failure::usage(anyhow::anyhow!(
-                "cannot read test tree {}: {error}",
-                dir.display()
-            ))
-        })?;
+        let tree = TestTree::from_exttest(dir).map_err(|error| unreadable(dir, error))?;
         match tree {
             Some(tree) => trees.push(tree),
             // kola passes over it in silence; a directory that was named should hold something.
@@ -41,22 +36,11 @@ fn trees(exttest: &[PathBuf], workdir: Option<&Workdir>) -> Result<Vec<TestTree>
             None => {}
         }
     }
-    if let Some(workdir) = workdir {
-        let tree = TestTree {
-            dir: workdir.config().join("tests/kola"),
-            prefix: "ext.config".to_owned(),
-        };
-        // `-E src/config` as well would give every test two names.
-        let known = |other: &TestTree| same(&other.dir, &tree.dir);
-        if tree.dir.is_dir() && !trees.iter().any(known) {
-            trees.push(tree);
-        }
+    if let Some(config) = workdir.map(Workdir::config).filter(|dir| dir.is_dir()) {
+        let tree = TestTree::in_dir(&config, "ext.config");
+        trees.extend(tree.map_err(|error| unreadable(&config, error))?);
     }
     Ok(trees)
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Everything that could run.
@@ -70,9 +54,15 @@ pub struct LoadedSuite {
 impl LoadedSuite {
     /// Reads the trees named by `-E` (the current directory if none is), those of the working directory, and those that are
     /// installed with coreos-assembler.
-    pub fn load(exttest: &[PathBuf], workdir: Option<&Workdir>) -> Result<LoadedSuite, Failure> {
-        let trees = trees(exttest, workdir)?;
-        let suite = kolea_suite::load(&trees);
+    pub fn load(
+        exttest: &[PathBuf],
+        workdir: Option<&Workdir>,
+        butane_program: Option<&Path>,
+    ) -> Result<LoadedSuite, Failure> {
+        let options = LoadOptions {
+            butane_program: butane_program.map(Path::to_path_buf),
+        };
+        let suite = kolea_suite::load_with(&trees(exttest, workdir)?, &options);
         let mut tests = suite.tests;
         let mut problems = suite.problems;
         tests.extend(kolea_suites::all().iter().map(NativeTest::test_case));
@@ -83,6 +73,15 @@ impl LoadedSuite {
             }
         }
         Ok(LoadedSuite { tests, problems })
+    }
+
+    /// [`LoadedSuite::load`] for a run.
+    pub fn of(settings: &Settings) -> Result<LoadedSuite, Failure> {
+        LoadedSuite::load(
+            &settings.exttest,
+            settings.workdir.as_ref(),
+            settings.butane_program.as_deref(),
+        )
     }
 
     /// Whether anything is an error, of whatever test.

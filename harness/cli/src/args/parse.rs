@@ -13,6 +13,7 @@ use crate::program::Program;
 
 /// Subcommands to which the flags of runs mean nothing: they take them, as kola's do, and do not show them.
 const SMALL: &[&str] = &[
+    "lint",
     "report",
     "check-console",
     "http-server",

@@ -21,7 +21,7 @@ pub fn main(invocation: &Invocation, args: &RunArgs) -> Outcome {
         println!("{name}: nothing failed in {}", run.dir.display());
         return Ok(ExitCode::Pass);
     }
-    let suite = LoadedSuite::load(&places.exttest, places.workdir.as_ref())?;
+    let suite = LoadedSuite::of(&places)?;
     let mut words = args.positional.clone();
     for test in &run.failed {
         let known = |name: &str| suite.tests.iter().any(|test| test.name == name);

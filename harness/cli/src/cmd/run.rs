@@ -30,12 +30,12 @@ pub use needs::unsupported;
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
     let settings = Settings::resolve(invocation, words, &flags.suite)?;
-    let suite = LoadedSuite::load(&settings.exttest, settings.workdir.as_ref())?;
+    let suite = LoadedSuite::of(&settings)?;
     settings.warn(invocation, &suite.tests);
     let mut selected =
         kolea_suite::select(suite.tests.clone(), &settings.selection).map_err(Failure::selection)?;
     needs::set_aside(&mut selected, &settings)?;
-    let errors = suite.print_problems_of(&selected.run) + print_config_errors(&selected);
+    let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
             "{errors} error{} in the tests to be run (above); nothing was booted",
@@ -125,27 +125,6 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
             limit_mib: flags.templates.template_cache_size,
         }),
     }
-}
-
-/// Checks the Ignition config of every selected test, each file once. Returns how many are invalid.
-fn print_config_errors(selected: &Selected) -> usize {
-    let configs: std::collections::BTreeMap<_, _> = selected
-        .run
-        .iter()
-        .filter_map(|test| test.config.as_ref())
-        .map(|config| (&config.path, &config.text))
-        .collect();
-    let mut errors = 0;
-    for (path, text) in configs {
-        if let Err(problem) = kolea_butane::validate(text) {
-            eprintln!(
-                "{}: error: invalid Ignition config: {problem}",
-                path.display()
-            );
-            errors += 1;
-        }
-    }
-    errors
 }
 
 fn cases(selected: &Selected) -> Vec<Case> {
