@@ -229,9 +229,7 @@ fn machine(spec: &MachineSpec, inputs: &Inputs) -> String {
 /// Whether memory is an object of its own: where it is a file, where another process has to see it, and where there are
 /// several.
 fn has_backend(spec: &MachineSpec, inputs: &Inputs) -> bool {
-    inputs.memory != Memory::Anonymous
-        || inputs.transport == Some(Transport::Virtiofs)
-        || spec.numa
+    inputs.memory != Memory::Anonymous || inputs.transport == Some(Transport::Virtiofs) || spec.numa
 }
 
 /// The parts of a machine's memory: name, size and where in a file it begins, in MiB. QEMU finds memory by these names when

@@ -116,7 +116,8 @@ mod tests {
             assert_eq!(DiskSize::parse(text), Ok(size), "{text}");
         }
         for text in [
-            "", "+", "G", "20GB", "20 G", "-1G", "++1G", "0", "0G", "1.G", ".5G", "1e3", "0x10", "ü",
+            "", "+", "G", "20GB", "20 G", "-1G", "++1G", "0", "0G", "1.G", ".5G", "1e3", "0x10",
+            "ü",
         ] {
             assert!(DiskSize::parse(text).is_err(), "{text}");
         }

@@ -132,9 +132,11 @@ pub async fn launch(
     let mut started = start(common, parts, lives).await?;
     match started.made().await {
         // Red Hat builds QEMU without it.
-        Err(MachineError::Launch(message)) if transport == Some(Transport::NineP) => Err(MachineError::Launch(
-            format!("{message} (directories of the host are shared by 9p, since there is no virtiofsd here; installing it may help)"),
-        )),
+        Err(MachineError::Launch(message)) if transport == Some(Transport::NineP) => {
+            Err(MachineError::Launch(format!(
+                "{message} (directories of the host are shared by 9p, since there is no virtiofsd here; installing it may help)"
+            )))
+        }
         Err(error) => Err(error),
         Ok(()) => Ok(started.finish()),
     }

@@ -48,7 +48,10 @@ pub fn check_mounts(mounts: &[HostMount]) -> Result<(), String> {
     for (index, mount) in mounts.iter().enumerate() {
         let fault = |what: String| {
             let host = mount.host.display();
-            format!("cannot mount {host} at {} in the guest: {what}", mount.guest)
+            format!(
+                "cannot mount {host} at {} in the guest: {what}",
+                mount.guest
+            )
         };
         check_host(&mount.host).map_err(fault)?;
         check_guest(&mount.guest).map_err(fault)?;

@@ -24,7 +24,10 @@ fn what_cannot_be_mounted_is_told_with_both_paths() {
         Ok(())
     );
     for (mount, part) in [
-        (mount(dir.path().join("none"), "/srv/a"), "no such directory"),
+        (
+            mount(dir.path().join("none"), "/srv/a"),
+            "no such directory",
+        ),
         (mount(&file, "/srv/a"), "not a directory"),
         (mount(&not_utf8, "/srv/a"), "not UTF-8"),
         (mount(&odd, "srv/a"), "absolute"),
@@ -41,7 +44,10 @@ fn what_cannot_be_mounted_is_told_with_both_paths() {
         };
         let error = check(&needs).unwrap_err();
         assert!(error.contains(part), "{error}");
-        assert!(error.starts_with("bindMountHostRO: cannot mount "), "{error}");
+        assert!(
+            error.starts_with("bindMountHostRO: cannot mount "),
+            "{error}"
+        );
         assert!(error.contains(&mount.guest), "{error}");
     }
 }
@@ -50,7 +56,10 @@ fn what_cannot_be_mounted_is_told_with_both_paths() {
 fn one_place_is_for_one_directory() {
     let dir = tempfile::tempdir().unwrap();
     let error = check_mounts(&[mount("/", "/srv/a"), mount(dir.path(), "/srv//a/")]).unwrap_err();
-    assert!(error.contains("/ is to be mounted there as well"), "{error}");
+    assert!(
+        error.contains("/ is to be mounted there as well"),
+        "{error}"
+    );
 }
 
 #[test]

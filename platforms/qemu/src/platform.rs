@@ -404,6 +404,49 @@ mod tests {
     }
 
     #[test]
+    fn the_larger_size_wins_and_bad_ones_are_told() {
+        let needs = |disk_gib, size_gib| MachineNeeds {
+            disk_gib,
+            primary_disk: Some(kolea_model::DiskSpec {
+                size_gib,
+                ..Default::default()
+            }),
+            ..MachineNeeds::default()
+        };
+        assert_eq!(disk_gib(&MachineNeeds::default()), None);
+        assert_eq!(disk_gib(&needs(None, None)), None);
+        assert_eq!(disk_gib(&needs(None, Some(7))), Some(7));
+        assert_eq!(disk_gib(&needs(Some(8), Some(7))), Some(8));
+        assert_eq!(disk_gib(&needs(Some(6), Some(7))), Some(7));
+
+        assert_eq!(disk_size(None, 1000).unwrap(), 1000);
+        assert_eq!(disk_size(Some("+1K"), 1024).unwrap(), 2048);
+        let error = disk_size(Some("big"), 1000).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot make disks of size \"big\" (--qemu-size): it is not a size"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_directory_for_all_and_for_one_is_mounted_once() {
+        let mount = |host: &str, guest: &str| HostMount {
+            host: host.into(),
+            guest: guest.to_owned(),
+        };
+        let common = [mount("/a", "/srv/a")];
+        let own = [
+            mount("/a", "/srv/a"),
+            mount("/b", "/srv/b"),
+            mount("/b", "/srv/b"),
+        ];
+        let all = all_mounts(&common, &own);
+        assert_eq!(all, [mount("/a", "/srv/a"), mount("/b", "/srv/b")]);
+        let here = absolute(&[mount("src", "/srv")]);
+        assert_eq!(here[0].host, std::env::current_dir().unwrap().join("src"));
+    }
+
+    #[test]
     fn a_clone_costs_a_third_of_a_machine() {
         let cold = 1024 + QEMU_MIB + TRANSLATION_BUFFER_MIB * 3 / 2;
         assert!(clone_cost(1024, Accelerator::Tcg) * 3 <= cold);

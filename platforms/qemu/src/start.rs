@@ -72,13 +72,18 @@ pub struct Started {
 }
 
 /// Starts the process. Its life is added to `lives`, so that it is known even if this future is dropped.
-pub async fn start(common: &Common, mut parts: Parts, lives: &Lives) -> Result<Started, MachineError> {
+pub async fn start(
+    common: &Common,
+    mut parts: Parts,
+    lives: &Lives,
+) -> Result<Started, MachineError> {
     let mut command = command_line::shell_quoted(common.qemu.as_os_str(), &parts.args);
     command.push('\n');
     let path = parts.dir.join("qemu-command.txt");
     fs::write(&path, command).map_err(|error| file_error("write", &path, &error))?;
     let (ours, mut theirs) = channels()?;
-    let (helpers, sockets): (Vec<Helper>, Vec<OwnedFd>) = std::mem::take(&mut parts.helpers).into_iter().unzip();
+    let (helpers, sockets): (Vec<Helper>, Vec<OwnedFd>) =
+        std::mem::take(&mut parts.helpers).into_iter().unzip();
     theirs.extend(sockets.into_iter().zip(command_line::fds::HELPERS..).map(
         |(parent_fd, child_fd)| FdMapping {
             parent_fd,

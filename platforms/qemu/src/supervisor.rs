@@ -152,7 +152,9 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     let lost = match lost {
         Some((end, _)) => Some(end),
         None if stopping => None,
-        None => timeout(TOGETHER, first_end(&mut supervised.helpers)).await.ok(),
+        None => timeout(TOGETHER, first_end(&mut supervised.helpers))
+            .await
+            .ok(),
     };
     if let Some(end) = lost.filter(|end| !end.success && !stopping) {
         life.set_down(lost_helper(&end));

@@ -58,7 +58,12 @@ impl Virtiofsd {
     /// `scratch`: a directory for a trial, which tells whether it can lock itself in.
     pub async fn find(scratch: &Path) -> Option<Virtiofsd> {
         let found = tools::find("virtiofsd", "virtiofsd").ok();
-        let program = found.or_else(|| PLACES.map(PathBuf::from).into_iter().find(|path| path.is_file()))?;
+        let program = found.or_else(|| {
+            PLACES
+                .map(PathBuf::from)
+                .into_iter()
+                .find(|path| path.is_file())
+        })?;
         Virtiofsd::at(program, scratch).await
     }
 
@@ -120,7 +125,8 @@ impl Virtiofsd {
     }
 
     fn arguments(&self, shared: &Path) -> Vec<OsString> {
-        let mut args: Vec<OsString> = vec![format!("--fd={LISTENER}").into(), "--shared-dir".into()];
+        let mut args: Vec<OsString> =
+            vec![format!("--fd={LISTENER}").into(), "--shared-dir".into()];
         args.push(shared.into());
         args.push(format!("--sandbox={}", self.sandbox.name()).into());
         args.push("--log-level=error".into());
