@@ -21,6 +21,8 @@ pub struct HarnessConfig<'a> {
     pub units: Vec<Unit>,
     /// The distribution's files (`Profile::files`).
     pub files: &'a [ProfileFile],
+    /// Directories that are to be there, by their absolute paths; one that is there already stays as it is.
+    pub directories: &'a [String],
 }
 
 /// The config for a machine's first boot: a parent that merges the users' configs in order, then the harness's own.
@@ -65,7 +67,12 @@ fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
         "systemd": { "units": units },
     });
     if !files.is_empty() {
-        config["storage"] = json!({ "files": files });
+        config["storage"]["files"] = json!(files);
+    }
+    if !harness.directories.is_empty() {
+        let directories = harness.directories.iter();
+        let directories: Vec<Value> = directories.map(|path| json!({ "path": path })).collect();
+        config["storage"]["directories"] = json!(directories);
     }
     config
 }
@@ -124,6 +131,7 @@ mod tests {
                 public_key: "ssh-ed25519 AAAA kolea",
                 units: vec![unit("stream.service", true)],
                 files: &files,
+                directories: &["/srv/data".to_owned()],
             },
         );
         let children = merged(&parent);
@@ -140,5 +148,9 @@ mod tests {
             "data:;base64,eD0xCg=="
         );
         assert_eq!(own["storage"]["files"][0]["mode"], 0o440);
+        assert_eq!(
+            own["storage"]["directories"],
+            json!([{ "path": "/srv/data" }])
+        );
     }
 }
