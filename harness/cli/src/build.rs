@@ -159,8 +159,12 @@ fn relative(builds: &Path, id: &str) -> anyhow::Result<String> {
         .parse()
         .map_err(|_| anyhow!("--build {id} is neither a build's id nor a number such as -1"))?;
     let path = builds.join("builds.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot look up --build {id}: cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot look up --build {id}: cannot read {}",
+            path.display()
+        )
+    })?;
     let list: Builds = serde_json::from_str(&text)
         .with_context(|| format!("{} is no list of builds", path.display()))?;
     let count = list.builds.len();

@@ -131,10 +131,7 @@ impl Layers {
             let values = values.ok_or_else(|| {
                 anyhow!("{}: {long} takes text, a number, true or false", place())
             })?;
-            let values: Vec<String> = values
-                .iter()
-                .map(|value| below(dir, arg, value))
-                .collect();
+            let values: Vec<String> = values.iter().map(|value| below(dir, arg, value)).collect();
             for value in &values {
                 check(arg, long, value).with_context(place)?;
             }
@@ -220,7 +217,10 @@ fn named_file(words: &[OsString]) -> Option<PathBuf> {
     while let Some(word) = words.next() {
         if word == "--config" {
             named = words.next().map(PathBuf::from);
-        } else if let Some(value) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
+        } else if let Some(value) = word
+            .to_str()
+            .and_then(|word| word.strip_prefix("--config="))
+        {
             named = Some(PathBuf::from(value));
         }
     }

@@ -195,9 +195,7 @@ pub fn text(value: &Option<String>) -> Option<String> {
 
 /// A path, unless it is empty.
 pub fn path(value: &Option<PathBuf>) -> Option<&Path> {
-    value
-        .as_deref()
-        .filter(|path| !path.as_os_str().is_empty())
+    value.as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The architecture: `--arch`, or the host's.
@@ -271,7 +269,3 @@ fn firmware_name(firmware: Option<Firmware>, arch: &str) -> &'static str {
 fn is_kola() -> bool {
     Program::current() == Program::Kola
 }
-
-#[cfg(test)]
-#[path = "settings/tests.rs"]
-mod tests;

@@ -80,10 +80,9 @@ pub fn command(program: Program) -> Command {
         .collect();
     for name in SMALL {
         command = command.mut_subcommand(name, |sub| {
-            let args = hidden.iter().filter(|arg| {
-                sub.get_arguments()
-                    .all(|own| own.get_id() != arg.get_id())
-            });
+            let args = hidden
+                .iter()
+                .filter(|arg| sub.get_arguments().all(|own| own.get_id() != arg.get_id()));
             let args: Vec<Arg> = args.cloned().collect();
             sub.args(args)
         });
@@ -109,11 +108,7 @@ pub fn parse(
     })
 }
 
-fn settings(
-    command: &Command,
-    matches: &ArgMatches,
-    layers: &Layers,
-) -> BTreeMap<String, Setting> {
+fn settings(command: &Command, matches: &ArgMatches, layers: &Layers) -> BTreeMap<String, Setting> {
     let mut settings = BTreeMap::new();
     let mut add = |args: &mut dyn Iterator<Item = &Arg>, matches: &ArgMatches| {
         for arg in args {
@@ -145,9 +140,7 @@ fn settings(
     if let Some((name, matches)) = matches.subcommand()
         && let Some(sub) = command.find_subcommand(name)
     {
-        let own = sub
-            .get_arguments()
-            .filter(|arg| !arg.is_global_set());
+        let own = sub.get_arguments().filter(|arg| !arg.is_global_set());
         add(&mut own.into_iter(), matches);
     }
     settings

@@ -38,22 +38,18 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Moves the flags before the subcommand behind its name, so that a flag can be repeated on both sides of it. kola's parser
-/// does the same. `command` knows which flags have a value as a word of its own.
+/// Moves the flags before the subcommand behind its name, so that a flag can be repeated on both sides of it, and a
+/// subcommand's own can stand before it. kola's parser does the same. `command` knows which flags have a value as a word of its
+/// own.
 pub fn subcommand_first(command: &Command, words: Vec<OsString>) -> Vec<OsString> {
-    let takes_word = |arg: &Arg| arg.get_action().takes_values() && !arg.is_require_equals_set();
-    let long = |name: &str| {
-        command
-            .get_arguments()
-            .find(|arg| arg.get_long() == Some(name))
-            .is_some_and(takes_word)
-    };
-    let short = |name: char| {
-        command
-            .get_arguments()
-            .find(|arg| arg.get_short() == Some(name))
-            .is_some_and(takes_word)
-    };
+    let own = command.get_subcommands().flat_map(Command::get_arguments);
+    let with_word: Vec<&Arg> = command
+        .get_arguments()
+        .chain(own)
+        .filter(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+        .collect();
+    let long = |name: &str| with_word.iter().any(|arg| arg.get_long() == Some(name));
+    let short = |name: char| with_word.iter().any(|arg| arg.get_short() == Some(name));
     let mut index = 1;
     while let Some(word) = words.get(index) {
         let Some(word) = word.to_str() else { break };

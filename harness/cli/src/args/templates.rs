@@ -55,6 +55,12 @@ impl TemplateArgs {
         }
     }
 
+    /// Why the flags contradict each other, if they do.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        (self.no_templates && self.verify_templates > 0)
+            .then_some("--verify-templates cannot be used with --no-templates")
+    }
+
     /// Whether templates are kept for later runs.
     pub fn keeps(&self) -> bool {
         !self.no_templates && self.template_cache == Switch::On
@@ -112,7 +118,12 @@ mod tests {
         assert_eq!(without.buckets(), kolea_engine::Buckets::Always);
         let never = templates(&["--no-templates", "--buckets", "never"]).unwrap();
         assert_eq!(never.buckets(), kolea_engine::Buckets::Never);
-        let error = templates(&["--no-templates", "--verify-templates", "5%"]).unwrap_err();
-        assert!(error.contains("cannot be used with"), "{error}");
+        let contradicts = |arguments| templates(arguments).unwrap().contradiction().is_some();
+        assert!(contradicts(&["--no-templates", "--verify-templates", "5%"]));
+        assert!(!contradicts(&[
+            "--no-templates=false",
+            "--verify-templates",
+            "5%"
+        ]));
     }
 }

@@ -41,9 +41,7 @@ fn table(settings: &[(&String, &Setting)]) -> String {
     let lines: Vec<String> = settings
         .iter()
         .zip(&values)
-        .map(|((name, setting), value)| {
-            format!("{name:names$}  {value:wide$}  {}", setting.origin)
-        })
+        .map(|((name, setting), value)| format!("{name:names$}  {value:wide$}  {}", setting.origin))
         .collect();
     lines.join("\n")
 }

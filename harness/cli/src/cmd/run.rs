@@ -29,11 +29,14 @@ pub use needs::unsupported;
 
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
+    if let Some(contradiction) = flags.templates.contradiction() {
+        return Err(Failure::usage(anyhow!(contradiction)));
+    }
     let settings = Settings::resolve(invocation, words, &flags.suite)?;
     let suite = LoadedSuite::of(&settings)?;
     settings.warn(invocation, &suite.tests);
-    let mut selected =
-        kolea_suite::select(suite.tests.clone(), &settings.selection).map_err(Failure::selection)?;
+    let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
+        .map_err(Failure::selection)?;
     needs::set_aside(&mut selected, &settings)?;
     let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {

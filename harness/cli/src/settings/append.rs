@@ -46,8 +46,7 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
 }
 
 fn config(file: &Path, text: String) -> anyhow::Result<UserConfig> {
-    kolea_butane::validate(&text)
-        .map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
+    kolea_butane::validate(&text).map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
     Ok(UserConfig {
         path: file.to_path_buf(),
         text: Arc::from(text),

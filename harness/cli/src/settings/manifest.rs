@@ -85,7 +85,9 @@ fn text(node: &Node) -> Option<String> {
 fn path(workdir: &Workdir) -> PathBuf {
     let init = fs::read_to_string(workdir.path.join("src/config.json")).unwrap_or_default();
     match serde_json::from_str::<Init>(&init) {
-        Ok(init) => workdir.config().join(format!("manifest-{}.yaml", init.variant)),
+        Ok(init) => workdir
+            .config()
+            .join(format!("manifest-{}.yaml", init.variant)),
         Err(_) => workdir.config().join("manifest.yaml"),
     }
 }

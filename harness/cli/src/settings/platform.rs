@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use kolea_model::Firmware;
 
 use super::text;
-use crate::args::{Foreign, FirmwareArg, GlobalArgs, Invocation};
+use crate::args::{FirmwareArg, Foreign, GlobalArgs, Invocation};
 use crate::cmd::Failure;
 use crate::program::warn;
 

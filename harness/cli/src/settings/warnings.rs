@@ -32,7 +32,9 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
         "--qemu-swtpm: machines have no TPM yet",
     );
     warn_if(
-        qemu.qemu_drive_opts.as_ref().is_some_and(|text| !text.is_empty()),
+        qemu.qemu_drive_opts
+            .as_ref()
+            .is_some_and(|text| !text.is_empty()),
         "--qemu-drive-opts has no effect on `run`, as in kola",
     );
     warn_if(

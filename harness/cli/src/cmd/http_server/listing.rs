@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 
 /// Answers what no file answers: a listing for a directory below `root`, and 404 for anything else.
 pub fn service(root: PathBuf) -> Router {
@@ -114,7 +114,11 @@ mod tests {
     #[test]
     fn names_survive_html_and_urls() {
         let page = page(&["a<b>&\"c\".txt".to_owned(), "x:y/".to_owned()]);
-        assert!(page.contains("<a href=\"./a%3Cb%3E%26%22c%22.txt\">a&lt;b&gt;&amp;&quot;c&quot;.txt</a>"));
+        assert!(
+            page.contains(
+                "<a href=\"./a%3Cb%3E%26%22c%22.txt\">a&lt;b&gt;&amp;&quot;c&quot;.txt</a>"
+            )
+        );
         assert!(page.contains("<a href=\"./x%3Ay/\">x:y/</a>"));
     }
 }

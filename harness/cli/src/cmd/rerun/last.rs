@@ -83,7 +83,8 @@ struct Entry {
 }
 
 fn from_report(path: &Path) -> anyhow::Result<BTreeSet<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let report: Report = serde_json::from_str(&text)
         .with_context(|| format!("{} is no report of a run", path.display()))?;
     Ok(failed(&report))
@@ -111,7 +112,9 @@ fn failed(report: &Report) -> BTreeSet<String> {
                     blamed
                 };
                 for member in again {
-                    let name = member.split_once('/').map_or(member.as_str(), |(_, name)| name);
+                    let name = member
+                        .split_once('/')
+                        .map_or(member.as_str(), |(_, name)| name);
                     failed.insert(name.to_owned());
                 }
             }
