@@ -1,11 +1,19 @@
 //! One file a subcommand.
 
+pub mod check_console;
+pub mod config;
+pub mod http_server;
+pub mod lint;
 pub mod list;
 pub mod report;
+pub mod rerun;
 pub mod run;
 
 use kolea_model::ExitCode;
 use kolea_suite::SelectError;
+
+use crate::program::Program;
+use crate::settings;
 
 /// A subcommand that could not do what it was asked to.
 #[derive(Debug)]
@@ -40,6 +48,14 @@ impl Failure {
         }
     }
 
+    /// There is nothing to run.
+    pub fn no_tests(error: anyhow::Error) -> Self {
+        Failure {
+            code: ExitCode::NoTests,
+            error,
+        }
+    }
+
     /// The input is wrong: nothing was booted.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Failure {
@@ -51,3 +67,8 @@ impl Failure {
 
 /// What a subcommand returns.
 pub type Outcome = Result<ExitCode, Failure>;
+
+/// That a subcommand is still to come.
+pub fn not_yet(subcommand: &str) -> Failure {
+    settings::not_yet(&format!("`{} {subcommand}`", Program::current().name()))
+}

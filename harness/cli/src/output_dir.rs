@@ -59,9 +59,8 @@ impl OutputDir {
         }
     }
 
-    /// `_kola_temp/<platform>-<date>-<pid>`, and the link `<platform>-latest` to it, as kola has it.
-    pub fn default_path(platform: &str) -> anyhow::Result<PathBuf> {
-        let parent = Path::new("_kola_temp");
+    /// `<parent>/<platform>-<date>-<pid>`, and the link `<platform>-latest` to it, as kola has it.
+    pub fn default_path(parent: &Path, platform: &str) -> anyhow::Result<PathBuf> {
         let name = format!(
             "{platform}-{}-{}",
             chrono::Local::now().format("%Y-%m-%d-%H%M"),

@@ -1,9 +1,31 @@
 //! `properties.json`: what kola writes about a run as a whole, under kola's names.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kolea_report::Record;
 use serde_json::json;
+
+use crate::build::Build;
+use crate::settings::Settings;
+
+/// What every report is to say about the run, besides what the platform tells.
+pub fn of(settings: &Settings) -> BTreeMap<String, String> {
+    let build = settings.build.as_ref();
+    let live_iso = build.and_then(Build::live_iso).and_then(Result::ok);
+    let properties = [
+        ("build", build.map(|build| build.id.clone())),
+        ("live-iso", live_iso.map(|iso| iso.display().to_string())),
+        ("stream", settings.selection.stream.clone()),
+        ("oscontainer", settings.machines.oscontainer.clone()),
+        ("image-size", settings.machines.disk_size.clone()),
+        ("basename", settings.output.basename.clone()),
+    ];
+    properties
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
 
 /// Writes the file into the output directory.
 pub fn write(dir: &Path, record: &Record) -> std::io::Result<()> {
@@ -14,11 +36,24 @@ pub fn write(dir: &Path, record: &Record) -> std::io::Result<()> {
         "platform": run.platform,
         "distro": run.distro,
         "board": "",
-        "oscontainer": "",
-        "qemu": { "image": property("image"), "imageSize": "", "swtpm": false },
+        "oscontainer": property("oscontainer"),
+        "aws": {},
+        "azure": {},
+        "do": {},
+        "esx": {},
+        "gcp": {},
+        "openstack": {},
+        "qemu": {
+            "image": property("image"),
+            "imageSize": property("image-size"),
+            "swtpm": false,
+        },
     });
-    std::fs::write(
-        dir.join("properties.json"),
-        format!("{}\n", serde_json::to_string_pretty(&value)?),
-    )
+    // kola indents by four.
+    let mut text = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, format);
+    serde::Serialize::serialize(&value, &mut serializer)?;
+    text.push(b'\n');
+    std::fs::write(dir.join("properties.json"), text)
 }

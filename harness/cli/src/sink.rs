@@ -7,6 +7,8 @@ use kolea_model::Event;
 use kolea_report::{Fold, JsonlWriter, Limits, Record, Reporter, Terminal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::program::warn;
+
 /// The file that holds everything that happened.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
@@ -42,9 +44,9 @@ impl Sink {
         if let Some(file) = &mut self.file
             && let Err(error) = file.event(event)
         {
-            eprintln!(
-                "kolea: warning: cannot write {EVENTS_FILE}: {error}; events from here on are only in the reports"
-            );
+            warn(format_args!(
+                "cannot write {EVENTS_FILE}: {error}; events from here on are only in the reports"
+            ));
             self.file = None;
         }
         // A closed terminal is no reason to stop either.

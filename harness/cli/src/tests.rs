@@ -1,12 +1,47 @@
 //! The suite of a run: compiled-in and external tests, and what is wrong with them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kolea_machine::NativeTest;
 use kolea_model::TestCase;
-use kolea_suite::{Problem, Severity, TestTree};
+use kolea_suite::{LoadOptions, Problem, Severity, TestTree};
 
 use crate::cmd::Failure;
+use crate::program::warn;
+use crate::settings::Settings;
+use crate::workdir::Workdir;
+
+/// Where tests are looked for, in kola's order.
+fn trees(exttest: &[PathBuf], workdir: Option<&Workdir>) -> Result<Vec<TestTree>, Failure> {
+    let mut trees = Vec::new();
+    let unreadable = |dir: &Path, error: std::io::Error| {
+        Failure::usage(anyhow::anyhow!(
+            "cannot read test tree {}: {error}",
+            dir.display()
+        ))
+    };
+    let installed = TestTree::installed();
+    trees.extend(installed.map_err(|error| unreadable(Path::new("/usr/lib"), error))?);
+    let default = [PathBuf::from(".")];
+    let named = !exttest.is_empty();
+    for dir in if named { exttest } else { &default } {
+        let tree = TestTree::from_exttest(dir).map_err(|error| unreadable(dir, error))?;
+        match tree {
+            Some(tree) => trees.push(tree),
+            // kola passes over it in silence; a directory that was named should hold something.
+            None if named => warn(format_args!(
+                "{} holds no tests: it has no directory tests/kola",
+                dir.display()
+            )),
+            None => {}
+        }
+    }
+    if let Some(config) = workdir.map(Workdir::config).filter(|dir| dir.is_dir()) {
+        let tree = TestTree::in_dir(&config, "ext.config");
+        trees.extend(tree.map_err(|error| unreadable(&config, error))?);
+    }
+    Ok(trees)
+}
 
 /// Everything that could run.
 #[derive(Debug)]
@@ -17,29 +52,17 @@ pub struct LoadedSuite {
 }
 
 impl LoadedSuite {
-    /// Reads the trees named by `-E` (the current directory if none is).
-    pub fn load(exttest: &[PathBuf]) -> Result<LoadedSuite, Failure> {
-        let default = [PathBuf::from(".")];
-        let named = !exttest.is_empty();
-        let mut trees = Vec::new();
-        for dir in if named { exttest } else { &default } {
-            let tree = TestTree::from_exttest(dir).map_err(|error| {
-                Failure::usage(anyhow::anyhow!(
-                    "cannot read test tree {}: {error}",
-                    dir.display()
-                ))
-            })?;
-            match tree {
-                Some(tree) => trees.push(tree),
-                // kola passes over it in silence; a directory that was named should hold something.
-                None if named => eprintln!(
-                    "kolea: warning: {} holds no tests: it has no directory tests/kola",
-                    dir.display()
-                ),
-                None => {}
-            }
-        }
-        let suite = kolea_suite::load(&trees);
+    /// Reads the trees named by `-E` (the current directory if none is), those of the working directory, and those that are
+    /// installed with coreos-assembler.
+    pub fn load(
+        exttest: &[PathBuf],
+        workdir: Option<&Workdir>,
+        butane_program: Option<&Path>,
+    ) -> Result<LoadedSuite, Failure> {
+        let options = LoadOptions {
+            butane_program: butane_program.map(Path::to_path_buf),
+        };
+        let suite = kolea_suite::load_with(&trees(exttest, workdir)?, &options);
         let mut tests = suite.tests;
         let mut problems = suite.problems;
         tests.extend(kolea_suites::all().iter().map(NativeTest::test_case));
@@ -50,6 +73,15 @@ impl LoadedSuite {
             }
         }
         Ok(LoadedSuite { tests, problems })
+    }
+
+    /// [`LoadedSuite::load`] for a run.
+    pub fn of(settings: &Settings) -> Result<LoadedSuite, Failure> {
+        LoadedSuite::load(
+            &settings.exttest,
+            settings.workdir.as_ref(),
+            settings.butane_program.as_deref(),
+        )
     }
 
     /// Whether anything is an error, of whatever test.

@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, fail};
 use crate::session::Session;
 
 /// How long a reboot may take: kola allows 120 s for going down and 10 min for coming up.
-const REBOOT_LIMIT: Duration = Duration::from_secs(120 + 600);
+pub(crate) const REBOOT_LIMIT: Duration = Duration::from_secs(120 + 600);
 /// How long the test's last lines may take to arrive in the journal.
 const LAST_LINES: Duration = Duration::from_secs(10);
 /// How long the unit's status may take.
@@ -124,7 +124,8 @@ async fn go_through_reboot(
     let reboot_limit = Limit::after(session.run.scaled(REBOOT_LIMIT), "the reboot limit");
     let machine = Arc::clone(&session.machine);
     let before = session.boot.clone();
-    let work = reboot(&*machine, &before, soft);
+    let sshd_unit = session.run.distro.profile().sshd_unit.clone();
+    let work = reboot(&*machine, &before, soft, &sshd_unit);
     match session.race(&limit.min(reboot_limit), false, work).await {
         Ok(Ok(boot)) => session.boot = boot,
         Ok(Err(error)) => return Err(session.explain_error(error, Some(name)).await),

@@ -32,6 +32,15 @@ impl Limit {
         }
     }
 
+    /// The same, so much later.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        Limit {
+            at: self.at + by,
+            ..self
+        }
+    }
+
     /// The earlier of two.
     pub fn min(&self, other: Limit) -> Limit {
         if other.at < self.at {

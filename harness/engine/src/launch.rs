@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kolea_machine::agent::{Onto, TestUnit, end_marker, install};
+use kolea_machine::agent::{Onto, TestUnit, copy_to_home, end_marker, install};
 use kolea_machine::{CloneRequest, LaunchRequest, Provision};
 use kolea_model::{
     EventKind, ExternalTest, InfraCause, MachineSpec, Origin, Phase, TestSource, Verdict,
@@ -79,7 +79,7 @@ impl<'a> Launch<'a> {
             spec: &group.spec,
             start,
             provision: Provision {
-                configs: merged_configs(tests()),
+                configs: merged_configs(&run.options.append, tests()),
                 units: units().map(|(_, unit)| unit.unit()).collect(),
             },
             watched: units()
@@ -193,7 +193,7 @@ pub(crate) async fn launch<'a>(
         owner: order.owner.to_owned(),
         dir: machine.dir().to_path_buf(),
         tests: order.watched,
-        rules: !order.skip_checks,
+        rules: (!order.skip_checks).then(|| run.distro.rules()),
         findings_count: run.options.console_rules,
     };
     let watcher = Watcher::start(watch, machine.take_lines(), run.events.clone());
@@ -221,7 +221,14 @@ pub(crate) async fn set_up(
             TestSource::Native => None,
         })
         .collect();
-    if tests.is_empty() {
+    let cases = members.iter().map(|member| session.run.test(member));
+    let container = match &session.run.options.container {
+        Some(container) if cases.into_iter().any(|test| test.inject_container) => {
+            Some(container.clone())
+        }
+        _ => None,
+    };
+    if tests.is_empty() && container.is_none() {
         return Ok(());
     }
     session.enter(Phase::Installing, None);
@@ -235,12 +242,18 @@ pub(crate) async fn set_up(
                 .limit(now, BOOT_LIMIT, "the limit for copying the tests");
             (Onto::Clone, limit)
         }
-        None => (Onto::Provisioned, limit.clone()),
+        None => (Onto::Provisioned, limit.clone().later(session.prepared)),
     };
-    match session
-        .race(&limit, true, install(&*machine, &tests, onto))
-        .await
-    {
+    let work = async {
+        if !tests.is_empty() {
+            install(&*machine, &tests, onto).await?;
+        }
+        match container {
+            Some(container) => copy_to_home(&*machine, &container).await,
+            None => Ok(()),
+        }
+    };
+    match session.race(&limit, true, work).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(session.explain_error(error, None).await),
         Err(stop) => Err(session.explain(stop, None).await),

@@ -3,6 +3,7 @@
 
 mod admission;
 mod control;
+mod distro;
 mod events;
 mod external;
 mod group;
@@ -17,12 +18,14 @@ mod options;
 mod outcome;
 mod plan;
 mod policy;
+mod rebase;
 mod ride;
 pub mod rules;
 mod run;
 mod schedule;
 mod seat;
 mod session;
+mod shell;
 mod stages;
 mod template;
 mod tour;
@@ -36,4 +39,5 @@ pub use events::EventSender;
 pub use host::{HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory};
 pub use options::{Buckets, Case, Expected, FailureShell, RunOptions};
 pub use plan::plan;
+pub use rules::check_console;
 pub use run::run;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kolea_model::Verdict;
+use kolea_model::{SkipReason, Verdict};
 
 use crate::plan::forecast::Job;
 use crate::template::Frozen;
@@ -34,9 +34,18 @@ impl Notes {
         self.state().templates.get(&order).cloned()
     }
 
-    /// A test, by its index, has come to something in a clone. What the infrastructure spoiled is nothing.
+    /// A test, by its index, has come to something in a clone. What the infrastructure spoiled is nothing, and so is a test that
+    /// did not run.
     pub fn ended_in_clone(&self, index: usize, verdict: &Verdict) {
-        if !matches!(verdict, Verdict::Infra { .. } | Verdict::Lost { .. }) {
+        let nothing = matches!(
+            verdict,
+            Verdict::Infra { .. }
+                | Verdict::Lost { .. }
+                | Verdict::Skip {
+                    reason: SkipReason::NotApplicable { .. }
+                }
+        );
+        if !nothing {
             self.state().in_clones.insert(index, verdict.clone());
         }
     }

@@ -34,7 +34,8 @@ pub struct Expected {
 /// Opens an interactive shell on the machine of a failed test.
 #[async_trait]
 pub trait FailureShell: Debug + Send + Sync {
-    /// Opens it, and waits until the person leaves it. The engine opens one at a time.
+    /// Opens it, and waits until the person leaves it. The engine opens one at a time, and drops the future if the machine ends or
+    /// the user wants everything to stop.
     async fn open(&self, test: &str, reason: &str, login: &SshLogin);
 }
 
@@ -83,11 +84,13 @@ pub struct RunOptions {
     pub buckets: Buckets,
     /// Configs that every machine's own is merged with, before the tests' (`--append-ignition`, `--append-butane`).
     pub append: Vec<UserConfig>,
-    /// The image's ostree container, for tests that ask for it (`injectContainer`).
+    /// The image's ostree container, for tests that ask for it (`injectContainer`). Without it such a test finds neither the file
+    /// nor its name.
     pub container: Option<PathBuf>,
     /// What every machine is rebased to before its tests: a pull spec, or a `*.ociarchive` file (`--oscontainer`).
     pub oscontainer: Option<String>,
-    /// Whether the distribution is told by the first machine's os-release, not by `profile`.
+    /// Whether the distribution is told by the first machine's os-release. Of `profile` only the user counts then, and what the
+    /// platform makes of it.
     pub detect_distro: bool,
     /// What lets a person look at the machine of a failed test (`--ssh-on-test-failure`).
     pub failure_shell: Option<Arc<dyn FailureShell>>,
@@ -95,4 +98,18 @@ pub struct RunOptions {
     pub warn_exit_77: bool,
     /// Whether what the console and journal rules find counts. If not, findings are warnings.
     pub console_rules: bool,
+}
+
+impl RunOptions {
+    /// Whether templates are left for later runs. What a machine is rebased to may be something else by then.
+    pub(crate) fn keeps_templates(&self) -> bool {
+        self.keep_templates && self.oscontainer.is_none()
+    }
+
+    /// Where the guest has the image's ostree container, if there is one.
+    pub(crate) fn container_in_guest(&self) -> Option<String> {
+        let name = self.container.as_ref()?.file_name()?;
+        let home = self.profile.home();
+        Some(format!("{home}/{}", name.to_string_lossy()))
+    }
 }

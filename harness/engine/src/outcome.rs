@@ -1,7 +1,7 @@
 //! From what happened to a verdict.
 
 use kolea_machine::{Down, MachineError};
-use kolea_model::{Finding, InfraCause, Phase, Verdict};
+use kolea_model::{Finding, InfraCause, Phase, SkipReason, Verdict};
 
 /// What came of a test on a machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,18 +96,26 @@ pub(crate) fn finding_reason(finding: &Finding) -> String {
     format!("{}: {}", finding.rule, finding.line)
 }
 
+/// Whether a fault of the machine makes it a failure. A test that was not to run on it at all has nothing to do with that.
+fn is_open_to_blame(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Skip { reason } => !matches!(reason, SkipReason::NotApplicable { .. }),
+        other => *other == Verdict::Pass,
+    }
+}
+
 /// The verdict of a test on whose machine something was found: whoever would have passed fails.
 pub(crate) fn with_findings(verdict: Verdict, findings: &[Finding]) -> Verdict {
-    match (&verdict, findings_reason(findings)) {
-        (Verdict::Pass | Verdict::Skip { .. }, Some(reason)) => fail(reason),
+    match findings_reason(findings) {
+        Some(reason) if is_open_to_blame(&verdict) => fail(reason),
         _ => verdict,
     }
 }
 
 /// The verdict of a test whose machine is a clone of a template during whose boot something was found.
 pub(crate) fn with_template(verdict: Verdict, template: &str, findings: &[Finding]) -> Verdict {
-    match (&verdict, findings_reason(findings)) {
-        (Verdict::Pass | Verdict::Skip { .. }, Some(reason)) => fail(format!(
+    match findings_reason(findings) {
+        Some(reason) if is_open_to_blame(&verdict) => fail(format!(
             "seen while {template} booted, which the machine is a clone of: {reason}"
         )),
         _ => verdict,

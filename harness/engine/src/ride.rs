@@ -17,6 +17,7 @@ use crate::outcome::{
 use crate::run::Run;
 use crate::seat::Busy;
 use crate::session::Session;
+use crate::shell::show;
 
 /// How long the checks after a test may take, before that is scaled.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
@@ -25,6 +26,8 @@ const TEST_LIMIT: &str = "the test's time limit";
 /// What came of a test that had a machine to itself.
 pub(crate) struct Ride {
     pub end: AttemptEnd,
+    /// How long a person looked at the machine.
+    pub looked: Duration,
     /// Whether the machine was a clone that did not even get to where the test could run.
     pub clone_failed: bool,
 }
@@ -58,17 +61,27 @@ pub(crate) async fn ride_alone(
         Ok(mut session) => {
             session.quiet = quiet;
             let outcome = match set_up(&mut session, group, members, &setup).await {
-                Ok(()) => test_on(run, &mut session, member, own).await,
+                Ok(()) => {
+                    let own = own.map(|own| own.later(session.prepared));
+                    test_on(run, &mut session, member, own).await
+                }
                 Err(outcome) => outcome,
             };
             (outcome, Some(session))
         }
     };
+    let (mut looked, mut findings) = (None, Vec::new());
+    if let Some(session) = &session {
+        findings = session.watcher.findings_since(0);
+        let verdict = judged(outcome.verdict.clone(), session, &findings);
+        looked = show(session, &test.name, &verdict, &test.on_failure).await;
+    }
+    let spent = |since: Instant| since.elapsed().saturating_sub(looked.unwrap_or_default());
     let ready = session.as_ref().and_then(|session| session.ready);
     let mut end = AttemptEnd {
         output: outcome.notes,
-        seconds: Some(started.elapsed().as_secs_f64()),
-        own_seconds: Some(ready.map_or(0.0, |ready| ready.elapsed().as_secs_f64())),
+        seconds: Some(spent(started).as_secs_f64()),
+        own_seconds: Some(ready.map_or(0.0, |ready| spent(ready).as_secs_f64())),
         ..outcome.verdict.into()
     };
     if let Some(mut session) = session {
@@ -76,12 +89,16 @@ pub(crate) async fn ride_alone(
         if !outcome.trusted {
             end.output.push_str(&session.watcher.console_end());
         }
-        let mut findings = session.watcher.findings_since(0);
-        findings.extend(session.watcher.fatal_so_far());
+        // What somebody did to the machine afterwards is no fault of it.
+        if looked.is_none() {
+            findings = session.watcher.findings_since(0);
+            findings.extend(session.watcher.fatal_so_far());
+        }
         complete(&mut end, &session, &test.name, &[], &findings);
     }
     Ride {
         end,
+        looked: looked.unwrap_or_default(),
         clone_failed: is_clone && ready.is_none(),
     }
 }
@@ -95,6 +112,9 @@ pub(crate) async fn test_on(
 ) -> Outcome {
     let case = &run.cases[member.index];
     let test = &case.test;
+    if let Some(reason) = run.distro.excludes(test) {
+        return Outcome::clean(Verdict::Skip { reason });
+    }
     let limit = limit.unwrap_or_else(|| run.limit(Instant::now(), test.time_limit(), TEST_LIMIT));
     let (mut outcome, ends) = match (&member.unit, &case.native) {
         (Some(unit), _) => run_external(session, test, unit, &limit).await,
@@ -147,6 +167,15 @@ pub(crate) async fn test_on(
     outcome
 }
 
+/// The verdict, given what was found.
+pub(crate) fn judged(verdict: Verdict, session: &Session<'_>, findings: &[Finding]) -> Verdict {
+    let verdict = with_findings(verdict, findings);
+    match &session.template {
+        Some(template) => with_template(verdict, &template.name, &template.findings),
+        None => verdict,
+    }
+}
+
 /// Adds to an attempt what the machine knows about it.
 pub(crate) fn complete(
     end: &mut AttemptEnd,
@@ -174,9 +203,5 @@ pub(crate) fn complete(
     end.output = output;
     end.artifacts = session.artifacts(test, others);
     let verdict = std::mem::replace(&mut end.verdict, Verdict::Pass);
-    end.verdict = with_findings(verdict, findings);
-    if let Some(template) = &session.template {
-        let verdict = std::mem::replace(&mut end.verdict, Verdict::Pass);
-        end.verdict = with_template(verdict, &template.name, &template.findings);
-    }
+    end.verdict = judged(verdict, session, findings);
 }

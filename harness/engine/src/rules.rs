@@ -1,8 +1,9 @@
 //! What a machine's console and journal must not say. The rules, their names and their expressions are kola's
 //! (kola behaviour: console checks); kola looks for them when the machine is gone, this does it line by line.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use kolea_machine::profile::ConsolePattern;
 use kolea_model::{Finding, FindingSource};
 use regex::{Regex, RegexSet};
 
@@ -91,21 +92,64 @@ pub fn rules() -> &'static [Rule] {
     &RULES
 }
 
+/// Rules that were compiled: those for all, and a distribution's own behind them.
 #[derive(Debug)]
-struct Compiled {
+pub(crate) struct RuleSet {
     /// All rules at once: what a line costs that matches none, which is nearly every line.
     set: RegexSet,
-    single: Vec<Regex>,
+    single: Vec<Compiled>,
 }
 
-// The patterns are constants, and a test compiles them: without them nothing is found, and nothing panics.
-static COMPILED: LazyLock<Compiled> = LazyLock::new(|| Compiled {
-    set: RegexSet::new(RULES.iter().map(|rule| rule.pattern)).unwrap_or_else(|_| RegexSet::empty()),
-    single: RULES
-        .iter()
-        .filter_map(|rule| Regex::new(rule.pattern).ok())
-        .collect(),
-});
+#[derive(Debug)]
+struct Compiled {
+    name: String,
+    pattern: Regex,
+    fatal: bool,
+    warn: bool,
+    occurrences: usize,
+}
+
+/// Compiling takes a while: most runs have no others.
+static FOR_ALL: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::compile(&[])));
+
+impl RuleSet {
+    /// The rules with a profile's own. A pattern that is no regular expression is left out; no profile with such a pattern is
+    /// ever read.
+    pub fn new(extra: &[ConsolePattern]) -> Arc<RuleSet> {
+        if extra.is_empty() {
+            return Arc::clone(&FOR_ALL);
+        }
+        Arc::new(RuleSet::compile(extra))
+    }
+
+    fn compile(extra: &[ConsolePattern]) -> RuleSet {
+        // The patterns are constants, and a test compiles them: without them nothing is found, and nothing panics.
+        let builtin = RULES.iter().filter_map(|rule| {
+            Some(Compiled {
+                name: rule.name.to_owned(),
+                pattern: Regex::new(rule.pattern).ok()?,
+                fatal: rule.fatal,
+                warn: false,
+                occurrences: rule.occurrences,
+            })
+        });
+        let own = extra.iter().filter_map(|own| {
+            Some(Compiled {
+                name: own.name.clone(),
+                pattern: Regex::new(&own.pattern).ok()?,
+                fatal: false,
+                warn: own.warn,
+                occurrences: 1,
+            })
+        });
+        let single: Vec<Compiled> = builtin.chain(own).collect();
+        let patterns = single.iter().map(|rule| rule.pattern.as_str());
+        RuleSet {
+            set: RegexSet::new(patterns).unwrap_or_else(|_| RegexSet::empty()),
+            single,
+        }
+    }
+}
 
 /// What one rule found, and whether the machine can go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,60 +158,100 @@ pub struct RuleMatch {
     pub finding: Finding,
     /// As [`Rule::fatal`].
     pub fatal: bool,
+    /// Whether it is a warning only.
+    pub warn: bool,
 }
 
 /// The rules applied to one machine: each of them speaks once, whether the console or the journal says it first.
 #[derive(Debug)]
-pub struct Rules {
-    seen: [usize; RULES.len()],
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Rules::new()
-    }
+pub(crate) struct Rules {
+    rules: Arc<RuleSet>,
+    /// How many lines each has matched.
+    seen: Vec<usize>,
 }
 
 impl Rules {
     /// Nothing seen yet.
-    pub fn new() -> Self {
+    pub fn new(rules: Arc<RuleSet>) -> Self {
         Rules {
-            seen: [0; RULES.len()],
+            seen: vec![0; rules.single.len()],
+            rules,
         }
     }
 
-    /// Looks at one line. Returns the first rule that it completes; a line that completes two at once is a line of
-    /// which one name is enough.
-    pub fn feed(&mut self, source: FindingSource, line: &str) -> Option<RuleMatch> {
-        if !COMPILED.set.is_match(line) {
-            return None;
+    /// From now on the rules are these; what was seen of those for all still counts.
+    pub fn replace(&mut self, rules: Arc<RuleSet>) {
+        if Arc::ptr_eq(&self.rules, &rules) {
+            return;
         }
-        let mut first = None;
-        for index in COMPILED.set.matches(line) {
-            let rule = &RULES[index];
+        self.seen.truncate(RULES.len());
+        self.seen.resize(rules.single.len(), 0);
+        self.rules = rules;
+    }
+
+    /// Looks at one line. Returns the first rule that it completes; a line that completes two at once is a line of
+    /// which one name is enough. A rule that only warns never hides another.
+    pub fn feed(&mut self, source: FindingSource, line: &str) -> Option<RuleMatch> {
+        let completed = self.completed(line);
+        let rule = |index: &&usize| &self.rules.single[**index];
+        let first = completed.iter().find(|index| !rule(index).warn);
+        let index = *first.or(completed.first())?;
+        Some(self.rules.single[index].found(source, line))
+    }
+
+    /// The rules that a line completes, by their places.
+    fn completed(&mut self, line: &str) -> Vec<usize> {
+        if !self.rules.set.is_match(line) {
+            return Vec::new();
+        }
+        let mut completed = Vec::new();
+        for index in self.rules.set.matches(line) {
             self.seen[index] += 1;
-            if self.seen[index] == rule.occurrences && first.is_none() {
-                let detail = COMPILED.single[index]
-                    .captures(line)
-                    .and_then(|captures| captures.get(1))
-                    .map(|group| sanitise(group.as_str()));
-                first = Some(RuleMatch {
-                    finding: Finding {
-                        rule: match detail {
-                            Some(detail) if !detail.is_empty() => {
-                                format!("{} ({detail})", rule.name)
-                            }
-                            _ => rule.name.to_owned(),
-                        },
-                        source,
-                        line: sanitise(line),
-                    },
-                    fatal: rule.fatal,
-                });
+            if self.seen[index] == self.rules.single[index].occurrences {
+                completed.push(index);
             }
         }
-        first
+        completed
     }
+}
+
+impl Compiled {
+    fn found(&self, source: FindingSource, line: &str) -> RuleMatch {
+        let detail = self
+            .pattern
+            .captures(line)
+            .and_then(|captures| captures.get(1))
+            .map(|group| sanitise(group.as_str()));
+        RuleMatch {
+            finding: Finding {
+                rule: match detail {
+                    Some(detail) if !detail.is_empty() => format!("{} ({detail})", self.name),
+                    _ => self.name.clone(),
+                },
+                source,
+                line: sanitise(line),
+            },
+            fatal: self.fatal,
+            warn: self.warn,
+        }
+    }
+}
+
+/// Applies the rules to the text of a console that somebody else has recorded (`kolea check-console`): in kola's order, a profile's
+/// own patterns behind them, and the first match of each. What is only a warning during a run is among them: whoever looks
+/// at a console by hand wants to know.
+pub fn check_console(text: &str, extra: &[ConsolePattern]) -> Vec<Finding> {
+    let mut rules = Rules::new(RuleSet::new(extra));
+    let mut found: Vec<(usize, Finding)> = Vec::new();
+    // A serial console ends its lines with CR LF, and some firmware with CR alone.
+    for line in text.split(['\n', '\r']) {
+        for index in rules.completed(line) {
+            let matched = rules.rules.single[index].found(FindingSource::Console, line);
+            found.push((index, matched.finding));
+        }
+    }
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, finding)| finding).collect()
 }
 
 /// A line without terminal escapes and control characters, cut where it gets too long to be quoted.
@@ -199,16 +283,25 @@ pub fn sanitise(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kolea_machine::profile::Profile;
+
     use super::*;
 
+    fn all() -> Rules {
+        Rules::new(RuleSet::new(&[]))
+    }
+
     fn feed(line: &str) -> Option<RuleMatch> {
-        Rules::new().feed(FindingSource::Console, line)
+        all().feed(FindingSource::Console, line)
     }
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(COMPILED.set.len(), RULES.len());
-        assert_eq!(COMPILED.single.len(), RULES.len());
+        let rules = RuleSet::new(&[]);
+        assert_eq!(
+            (rules.set.len(), rules.single.len()),
+            (RULES.len(), RULES.len())
+        );
     }
 
     #[test]
@@ -326,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_rule_speaks_once_whoever_says_it() {
-        let mut rules = Rules::new();
+        let mut rules = all();
         assert!(rules.feed(FindingSource::Journal, "Oops: 1").is_some());
         assert!(rules.feed(FindingSource::Console, "Oops: 1").is_none());
         assert!(
@@ -338,13 +431,54 @@ mod tests {
 
     #[test]
     fn ten_link_messages_are_too_many() {
-        let mut rules = Rules::new();
+        let mut rules = all();
         let line = "bond0: link status up for interface eth1, enabling it in 200 ms";
         for _ in 0..9 {
             assert_eq!(rules.feed(FindingSource::Console, line), None);
         }
         assert!(rules.feed(FindingSource::Console, line).is_some());
         assert_eq!(rules.feed(FindingSource::Console, line), None);
+    }
+
+    fn soft_lockup() -> Vec<ConsolePattern> {
+        Profile::builtin("nestos").unwrap().console_patterns
+    }
+
+    #[test]
+    fn a_distributions_own_patterns_come_behind_and_may_only_warn() {
+        let line = "[ 61.2] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [kworker/1:0:21]";
+        assert_eq!(feed(line), None);
+        let mut rules = all();
+        assert!(rules.feed(FindingSource::Console, "Oops: 1").is_some());
+        rules.replace(RuleSet::new(&soft_lockup()));
+        assert!(rules.feed(FindingSource::Console, "Oops: 1").is_none());
+        let found = rules.feed(FindingSource::Journal, line).unwrap();
+        assert_eq!(found.finding.rule, "kernel soft lockup");
+        assert!(found.warn && !found.fatal);
+        assert_eq!(rules.feed(FindingSource::Journal, line), None);
+        let mut rules = Rules::new(RuleSet::new(&soft_lockup()));
+        let both = format!("{line} Kernel panic - not syncing: softlockup: hung tasks");
+        assert!(rules.feed(FindingSource::Console, &both).unwrap().fatal);
+    }
+
+    #[test]
+    fn a_recorded_console_is_checked_in_kolas_order() {
+        let text = "systemd[1]: x: Ordering cycle found\r\n\u{1b}[0mOops: 2 segfault SIGSEGV\r\r\n\
+                    Oops: 3\nwatchdog: BUG: soft lockup - CPU#0 stuck\nKernel panic - not syncing: x\n";
+        let rules = |extra: &[ConsolePattern]| -> Vec<String> {
+            let found = check_console(text, extra);
+            found.into_iter().map(|finding| finding.rule).collect()
+        };
+        let kola = [
+            "kernel panic (x)",
+            "kernel oops",
+            "segfault",
+            "systemd ordering cycle",
+        ];
+        assert_eq!(rules(&[]), kola);
+        assert_eq!(rules(&soft_lockup()).last().unwrap(), "kernel soft lockup");
+        assert_eq!(check_console(text, &[])[1].line, "Oops: 2 segfault SIGSEGV");
+        assert!(check_console("all is well\n", &soft_lockup()).is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A run, from its plan to its exit code.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,10 @@ use kolea_machine::{Platform, PlatformFacts};
 use kolea_model::{
     EventKind, ExitCode, InfraCause, MachineSpec, Phase, RunInfo, SkipReason, TestCase, Verdict,
 };
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::distro::{Distro, News};
 use crate::group::{Group, Member};
 use crate::guard::Limit;
 use crate::host::{host_cpus, host_memory};
@@ -19,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::notes::Notes;
 use crate::outcome::infra;
 use crate::plan::forecast::lower_bound;
-use crate::plan::{Planner, Seed, unit_numbers};
+use crate::plan::{Planner, Seed, overridden, prepared, unit_numbers};
 use crate::schedule::{Stage, Work};
 use crate::seat::{Busy, Processors};
 use crate::stages::{find_templates, first_stage};
@@ -44,6 +47,10 @@ pub(crate) struct Run {
     /// The order of the template that each test could start from on a machine of its own.
     pub seeds: Vec<Seed>,
     pub notes: Notes,
+    /// What is known about the distribution.
+    pub distro: Distro,
+    /// Whose turn it is to have the terminal: only one shell is open at a time.
+    pub shell_turn: Mutex<()>,
 }
 
 impl Run {
@@ -57,6 +64,13 @@ impl Run {
             timeout_factor: self.factor,
             properties: facts.properties.clone(),
             ..self.options.info.clone()
+        }
+    }
+
+    /// A machine has told its distribution, or a template has.
+    pub fn learn_distro(&self, id: &str, variant_id: Option<&str>) {
+        if let Some(News { distro, from }) = self.distro.learn(id, variant_id) {
+            self.events.send(EventKind::DistroDetected { distro, from });
         }
     }
 
@@ -148,9 +162,14 @@ pub async fn run(
     control: Control,
 ) -> ExitCode {
     let started = Instant::now();
+    let cases = prepared(cases, &options);
     let seed = Utc::now().timestamp_micros().unsigned_abs();
     let planner = Planner::new(&cases, &options, Some(&*platform));
-    let found = find_templates(&platform, planner.orders(), &control).await;
+    // An earlier run's machines were not rebased to what this run's are to be.
+    let found = match options.oscontainer {
+        None => find_templates(&platform, planner.orders(), &control).await,
+        Some(_) => BTreeMap::new(),
+    };
     let layout = planner.layout(&found.keys().copied().collect());
     let (orders, seeds) = (planner.orders().to_vec(), planner.seeds().to_vec());
     let plan = layout.describe(&cases);
@@ -163,6 +182,8 @@ pub async fn run(
         factor: factor(&options, platform.facts()),
         ledger: Ledger::new(&plan, events.clone()),
         processors: Processors::new(host_cpus()),
+        distro: Distro::new(&options),
+        shell_turn: Mutex::new(()),
         seeds,
         notes: Notes::default(),
         platform,
@@ -180,6 +201,13 @@ pub async fn run(
             test,
             verdict: Verdict::Skip { reason },
         });
+    }
+    for template in found.values() {
+        let guest = template.guest();
+        run.learn_distro(&guest.os_id, guest.variant_id.as_deref());
+    }
+    for warning in overridden(&run.cases, &run.options.append) {
+        run.events.warn(warning);
     }
     let numbers = unit_numbers(&run.cases);
     let first = first_stage(&run, &layout, &orders, &found, &numbers);

@@ -7,7 +7,7 @@ use kolea_model::{EventKind, InfraCause, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Share};
 use crate::group::{Group, Member};
 use crate::launch::Start;
 use crate::outcome::infra;
@@ -42,8 +42,8 @@ struct Running {
     work: Arc<Work>,
     /// The job that had to end before it.
     after: Option<usize>,
-    /// The memory that it has, in MiB.
-    memory: u64,
+    /// What it has of the host.
+    share: Share,
     /// Told when it has the memory that it wants instead.
     granted: Option<oneshot::Sender<()>>,
 }
@@ -121,11 +121,26 @@ impl Stage {
     /// Something that may start at once. `after`: the job that it had to wait for.
     pub fn add(&mut self, work: Work, after: Option<usize>) {
         let platform = &self.run.platform;
-        let (cost, priority) = match &work {
-            Work::Group(group) | Work::Verify(group, _) => (self.run.cost(group), group.priority),
-            Work::Template(_, job) => (platform.memory_cost(&job.order.spec), job.priority),
+        let (share, priority) = match &work {
+            Work::Group(group) | Work::Verify(group, _) => {
+                let tests = group.members.iter().map(|member| self.run.test(member));
+                let ports = tests.flat_map(|test| test.host_ports.iter().copied());
+                let share = Share {
+                    memory: self.run.cost(group),
+                    ports: ports.collect(),
+                };
+                (share, group.priority)
+            }
+            Work::Template(_, job) => {
+                let share = Share {
+                    memory: platform.memory_cost(&job.order.spec),
+                    ..Share::default()
+                };
+                (share, job.priority)
+            }
         };
-        let Err((work, after)) = self.admission.push((work, after), cost, priority) else {
+        let cost = share.memory;
+        let Err((work, after)) = self.admission.push((work, after), share, priority) else {
             return;
         };
         match work {
@@ -151,9 +166,15 @@ impl Stage {
             }
             self.grant();
             while !self.drained
-                && let Some(((work, after), memory)) = self.admission.take()
+                && let Some(((work, after), share)) = self.admission.take()
             {
-                self.start(work, after, memory);
+                match self.needless(&work) {
+                    None => self.start(work, after, share),
+                    Some((order, name, why)) => {
+                        self.admission.release(&share);
+                        self.made(order, &name, Made::Failed(why), after);
+                    }
+                }
             }
             tokio::select! {
                 ended = self.tasks.join_next_with_id() => match ended {
@@ -186,7 +207,26 @@ impl Stage {
         }
     }
 
-    fn start(&mut self, work: Work, after: Option<usize>, memory: u64) {
+    /// A template that no test is left for, by what is known of the distribution by now: its order, its name, and why.
+    fn needless(&self, work: &Work) -> Option<(usize, String, String)> {
+        let Work::Template(order, job) = work else {
+            return None;
+        };
+        let members = self
+            .waiting
+            .get(order)?
+            .iter()
+            .flat_map(|group| &group.members);
+        let excluded = |member| self.run.distro.excludes(self.run.test(member)).is_some();
+        let distro = &self.run.distro.profile().name;
+        let why = format!("none of the tests that would start from it is for {distro}");
+        members
+            .clone()
+            .all(excluded)
+            .then(|| (*order, job.name.clone(), why))
+    }
+
+    fn start(&mut self, work: Work, after: Option<usize>, share: Share) {
         let work = Arc::new(work);
         let seat = Seat {
             number: self.next_seat,
@@ -213,7 +253,7 @@ impl Stage {
         let running = Running {
             work,
             after,
-            memory,
+            share,
             granted: None,
         };
         self.running.insert(number, running);
@@ -224,7 +264,7 @@ impl Stage {
             return;
         };
         running.granted = Some(exchange.granted);
-        let old = std::mem::take(&mut running.memory);
+        let old = std::mem::take(&mut running.share.memory);
         self.admission.exchange(exchange.seat, old, exchange.memory);
     }
 
@@ -234,7 +274,7 @@ impl Stage {
             let Some(running) = self.running.get_mut(&number) else {
                 continue;
             };
-            running.memory = memory;
+            running.share.memory = memory;
             // If nobody waits for it any more, it comes back when the task ends.
             if let Some(granted) = running.granted.take() {
                 let _ = granted.send(());
@@ -250,7 +290,7 @@ impl Stage {
             return;
         };
         self.admission.withdraw(number);
-        self.admission.release(running.memory);
+        self.admission.release(&running.share);
         let after = running.after;
         match done {
             Ok(Done::Group(toured)) => {

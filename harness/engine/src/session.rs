@@ -51,6 +51,10 @@ pub(crate) struct Session<'a> {
     pub ordered: Instant,
     /// When it was ready for tests.
     pub ready: Option<Instant>,
+    /// Whether it was brought to another version of its system.
+    pub rebased: bool,
+    /// How long that took, which no test's time limit counts.
+    pub prepared: Duration,
     /// Whether phases are told without the test's name: this run of it does not count.
     pub quiet: bool,
     /// What counts as the beginning of the next unasked reboot.
@@ -85,6 +89,8 @@ impl<'a> Session<'a> {
             busy: None,
             ordered: Instant::now(),
             ready: None,
+            rebased: false,
+            prepared: Duration::ZERO,
             quiet: false,
             known_bad: BTreeSet::new(),
             phase: Phase::Preparing,
@@ -145,7 +151,8 @@ impl<'a> Session<'a> {
         resets: bool,
         other: impl Future<Output = ()>,
     ) -> Result<Option<String>, Outcome> {
-        let machine = (!self.skip_checks).then(|| Arc::clone(&self.machine));
+        let told = !self.run.distro.is_unknown();
+        let machine = (!self.skip_checks || !told).then(|| Arc::clone(&self.machine));
         let check = async {
             match machine {
                 Some(machine) => base_check(&*machine).await.map(Some),
@@ -157,22 +164,38 @@ impl<'a> Session<'a> {
             // Whoever wants no checks may leave the machine as it likes.
             Err(stop) if self.skip_checks && !matches!(stop, Stop::Kill | Stop::Fatal) => Ok(None),
             Err(stop) => Err(self.explain(stop, None).await),
+            Ok(Err(_)) if self.skip_checks => Ok(None),
             Ok(Err(error)) => Err(self.explain_error(error, None).await),
             Ok(Ok(check)) => Ok(check.and_then(|check| self.news_of(check))),
         }
     }
 
     fn news_of(&mut self, mut check: BaseCheck) -> Option<String> {
+        // What it is rebased to may be another distribution.
+        if self.run.options.oscontainer.is_none() || self.rebased {
+            let variant_id = check.variant_id.as_deref();
+            self.run.learn_distro(&check.os_id, variant_id);
+            self.watcher.apply(self.run.distro.rules());
+        }
+        if self.skip_checks {
+            return None;
+        }
         check
             .failed_units
             .retain(|unit| !self.known_bad.contains(unit));
         check
             .restarting_units
             .retain(|unit| !self.known_bad.contains(unit));
-        let problem = check.problem(&self.run.options.profile);
+        let problem = check.problem(self.run.distro.profile());
         self.known_bad.extend(check.failed_units);
         self.known_bad.extend(check.restarting_units);
         problem
+    }
+
+    /// Whether somebody could log in now, as far as is known.
+    pub fn answers(&self) -> bool {
+        let is_up = !matches!(self.phase, Phase::Rebooting | Phase::SoftRebooting);
+        !self.stopped && is_up && !self.boot.0.is_empty() && self.watcher.fatal_so_far().is_none()
     }
 
     /// What the end of a wait means. The machine is not to be used again.
@@ -361,6 +384,9 @@ impl<'a> Session<'a> {
                 return Err(Outcome::broken(fail(format!(
                     "the machine is not healthy after its boot: {problem}"
                 ))));
+            }
+            if let Some(spec) = &self.run.options.oscontainer {
+                self.rebase(spec, stop_on_drain).await?;
             }
         }
         self.ready = Some(Instant::now());

@@ -25,10 +25,17 @@ const FIND_LIMIT: Duration = Duration::from_secs(30);
 impl Run {
     fn member(&self, index: usize, numbers: &BTreeMap<usize, usize>) -> Member {
         let test = &self.cases[index].test;
+        let unit = || {
+            let unit = TestUnit::new(test, numbers.get(&index).copied());
+            match self.options.container_in_guest() {
+                Some(container) if test.inject_container => unit.with_container(container),
+                _ => unit,
+            }
+        };
         Member {
             index,
             unit: match test.source {
-                TestSource::External(_) => Some(TestUnit::new(test, numbers.get(&index).copied())),
+                TestSource::External(_) => Some(unit()),
                 TestSource::Native => None,
             },
             spoiled: 0,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolea_machine::{MachineError, Template, TemplateOrder};
-use kolea_model::{EventKind, Finding, InfraCause, Phase, Verdict};
+use kolea_model::{EventKind, Finding, InfraCause, OnFailure, Phase, Verdict};
 use tokio::time::Instant;
 
 use crate::guard::{Guard, Stop};
@@ -16,6 +16,7 @@ use crate::outcome::{Outcome, infra, of_their_machine, verdict_of_error};
 use crate::run::Run;
 use crate::seat::Busy;
 use crate::session::Session;
+use crate::shell::show;
 
 /// How long preparing and freezing a machine may take, before that is scaled.
 const FREEZE_LIMIT: Duration = Duration::from_secs(180);
@@ -153,6 +154,9 @@ async fn attempt(run: &Run, job: &TemplateJob, busy: Busy) -> Result<(Frozen, f6
         Ok(()) => freeze(run, job, &mut session).await,
         Err(outcome) => Err(outcome),
     };
+    if let Err(outcome) = &frozen {
+        show(&session, &job.name, &outcome.verdict, &OnFailure::Fail).await;
+    }
     session.stop().await;
     let outcome = match frozen {
         Ok((template, seconds)) => match session.watcher.fatal_so_far() {
@@ -193,7 +197,7 @@ async fn freeze(
     let started = Instant::now();
     let limit = run.limit(started, FREEZE_LIMIT, "the limit for freezing a machine");
     // A template whose boot has a fault is not for later runs, which would not see it.
-    let keep = run.options.keep_templates && !session.watcher.found_anything();
+    let keep = run.options.keeps_templates() && !session.watcher.found_anything();
     let work = run
         .platform
         .freeze(session.traced.inner(), &job.order, keep);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kolea_model::{EventKind, Finding, Verdict};
+use kolea_model::{EventKind, Finding, OnFailure, Verdict};
 use tokio::time::Instant;
 
 use crate::group::{Group, Member};
@@ -11,10 +11,11 @@ use crate::launch::{Launch, Start, launch, set_up, setup_limit};
 use crate::ledger::AttemptEnd;
 use crate::outcome::{Outcome, fail, finding_reason};
 use crate::policy::{Next, next, soften};
-use crate::ride::{Ride, complete, ride_alone, test_on};
+use crate::ride::{Ride, complete, judged, ride_alone, test_on};
 use crate::run::Run;
 use crate::seat::{Busy, Seat};
 use crate::session::Session;
+use crate::shell::show;
 
 /// What came of a group.
 #[derive(Debug)]
@@ -49,11 +50,15 @@ pub(crate) async fn run_group(run: &Run, group: &Group, seat: &Seat) -> Toured {
         rerun: Vec::new(),
         waited: Duration::ZERO,
     };
-    while !tour.queue.is_empty() {
+    while tour.goes_on() {
         let Some(busy) = tour.admitted().await else {
             tour.lose_queue();
             break;
         };
+        // Another machine may have told the distribution meanwhile.
+        if !tour.goes_on() {
+            break;
+        }
         if group.shared {
             tour.shared_machine(busy).await;
         } else {
@@ -104,6 +109,24 @@ struct Tour<'a> {
 }
 
 impl Tour<'_> {
+    /// Leaves out the tests that, by what is known by now, do not apply to the distribution. Whether any is left.
+    fn goes_on(&mut self) -> bool {
+        let run = self.run;
+        self.queue.retain(|member| {
+            // An attempt that was made is followed by the one that was announced.
+            let untried = member.spoiled == 0 && member.first.is_none();
+            match run.distro.excludes(run.test(member)) {
+                Some(reason) if untried => {
+                    let verdict = Verdict::Skip { reason };
+                    run.ledger.finish(&run.test(member).name, verdict);
+                    false
+                }
+                _ => true,
+            }
+        });
+        !self.queue.is_empty()
+    }
+
     /// Waits until the host has what the next machine needs. `None` if the run was interrupted before.
     async fn admitted(&mut self) -> Option<Busy> {
         let began = Instant::now();
@@ -138,8 +161,12 @@ impl Tour<'_> {
         let test = self.run.test(&member);
         self.run.ledger.start(&test.name, &self.group.name);
         let start = self.start.clone();
-        let Ride { end, clone_failed } =
-            ride_alone(self.run, self.group, &member, &self.start, busy, false).await;
+        let Ride {
+            end,
+            looked,
+            clone_failed,
+        } = ride_alone(self.run, self.group, &member, &self.start, busy, false).await;
+        self.waited += looked;
         if matches!(end.verdict, Verdict::Infra { .. })
             && clone_failed
             && !self.run.control.is_draining()
@@ -169,6 +196,9 @@ impl Tour<'_> {
             Err(outcome) => return self.never_ready(&outcome, None),
         };
         if let Err(outcome) = set_up(&mut session, self.group, &members, &setup).await {
+            let name = &self.group.name;
+            let looked = show(&session, name, &outcome.verdict, &OnFailure::Fail).await;
+            self.waited += looked.unwrap_or_default();
             session.stop().await;
             return self.never_ready(&outcome, Some(&session));
         }
@@ -179,14 +209,20 @@ impl Tour<'_> {
                 break;
             };
             let test = self.run.test(&member);
+            let started = Instant::now();
             self.run.ledger.start(&test.name, &self.group.name);
             let before = session.watcher.findings();
             self.blame_nobody(&session.watcher.findings_since(blamed), before - blamed);
             let outcome = test_on(self.run, &mut session, &member, None).await;
             let findings = session.watcher.findings_since(before);
             blamed = before + findings.len();
+            let verdict = judged(outcome.verdict.clone(), &session, &findings);
+            let looked = show(&session, &test.name, &verdict, &test.on_failure).await;
+            let spent = started.elapsed().saturating_sub(looked.unwrap_or_default());
+            self.waited += looked.unwrap_or_default();
             let mut end = AttemptEnd {
                 output: outcome.notes,
+                seconds: Some(spent.as_secs_f64()),
                 ..outcome.verdict.into()
             };
             if !outcome.trusted {
@@ -194,6 +230,10 @@ impl Tour<'_> {
             }
             complete(&mut end, &session, &test.name, &self.names, &findings);
             self.conclude(member, end);
+            if looked.is_some() {
+                // What somebody did to the machine is held against nobody.
+                return session.stop().await;
+            }
             if !outcome.trusted {
                 // Why it is not trusted is in the test's verdict.
                 session.stop().await;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, Step};
+use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, SshLogin, Step};
 use kolea_model::EventKind;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -101,6 +101,10 @@ impl Machine for Traced {
 
     fn resets(&self) -> watch::Receiver<u32> {
         self.machine.resets()
+    }
+
+    fn ssh_login(&self) -> Option<SshLogin> {
+        self.machine.ssh_login()
     }
 
     async fn stop(&self) -> String {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::EventSender;
 use crate::log::TestLog;
-use crate::rules::{Rules, sanitise};
+use crate::rules::{RuleSet, Rules, sanitise};
 
 /// How many of the console's last lines are kept.
 const CONSOLE_END: usize = 30;
@@ -44,8 +44,8 @@ pub(crate) struct WatchOrder {
     pub dir: PathBuf,
     /// The tests that will run on it.
     pub tests: Vec<WatchedTest>,
-    /// Whether the rules are applied.
-    pub rules: bool,
+    /// The rules to be applied, if any are.
+    pub rules: Option<Arc<RuleSet>>,
     /// Whether findings count; they are warnings otherwise.
     pub findings_count: bool,
 }
@@ -115,7 +115,7 @@ impl Watcher {
         });
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                rules: order.rules.then(Rules::new),
+                rules: order.rules.clone().map(Rules::new),
                 findings: Vec::new(),
                 console: VecDeque::with_capacity(CONSOLE_END),
                 tests: tests.collect(),
@@ -139,6 +139,13 @@ impl Watcher {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state()
+    }
+
+    /// The machine has told its distribution: from now on these rules are applied, if any are.
+    pub fn apply(&self, rules: Arc<RuleSet>) {
+        if let Some(applied) = &mut self.state().rules {
+            applied.replace(rules);
+        }
     }
 
     /// Waits until the machine says something after which it can't go on.
@@ -402,9 +409,14 @@ impl Shared {
             owner: self.order.owner.clone(),
             finding: found.finding.clone(),
         });
-        if !self.order.findings_count {
+        let harmless = match (found.warn, self.order.findings_count) {
+            (true, _) => Some("only a warning"),
+            (_, false) => Some("console rules don't count in this run"),
+            _ => None,
+        };
+        if let Some(harmless) = harmless {
             self.events.warn(format!(
-                "{}: {} (console rules don't count in this run): {}",
+                "{}: {} ({harmless}): {}",
                 self.order.owner, found.finding.rule, found.finding.line
             ));
         } else if found.fatal {

@@ -140,6 +140,13 @@ pub enum EventKind {
         /// Why; always a [`Verdict::Skip`].
         verdict: Verdict,
     },
+    /// A machine has told which distribution the image is of; the run was not told.
+    DistroDetected {
+        /// Its name, as in [`RunInfo::distro`].
+        distro: String,
+        /// What it was told by, in one line.
+        from: String,
+    },
     /// A group got its slot.
     GroupStarted {
         /// The group.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Every test passed, was flaky, was skipped, or failed within its grace period.
+    /// Every test passed, was flaky, was skipped, failed though that is only a warning, or was denied and ran nevertheless,
+    /// whatever came of it.
     Pass = 0,
     /// At least one test failed or timed out, or a command failed.
     Fail = 1,

@@ -12,7 +12,7 @@ mod phase;
 mod test;
 mod verdict;
 
-pub use disk::{DiskChannel, DiskSpec, Sectors};
+pub use disk::{DiskChannel, DiskSpec, DiskSpecError, Sectors};
 pub use event::{
     Event, EventKind, Finding, FindingSource, Origin, Plan, PlannedGroup, PlannedTemplate, RunInfo,
 };

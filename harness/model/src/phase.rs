@@ -17,6 +17,8 @@ pub enum Phase {
     Booting,
     /// The checks that every machine has to pass before a test may use it.
     Checking,
+    /// The machine is being brought to another version of its system (`--oscontainer`).
+    Rebasing,
     /// The test's files are being copied to the machine.
     Installing,
     /// The test itself runs.
@@ -41,6 +43,7 @@ impl Phase {
             Phase::Preparing => "preparing",
             Phase::Booting => "booting",
             Phase::Checking => "checking",
+            Phase::Rebasing => "rebasing",
             Phase::Installing => "installing",
             Phase::Running => "running",
             Phase::Rebooting => "rebooting",

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use crate::problem::Severity;
+use crate::problem::Note;
 use crate::schema;
 
 /// kola looks no further than this.
@@ -21,14 +21,6 @@ pub(crate) enum Block {
     Json { line: usize, text: String },
     /// The lines after `## kola:`, without their first three bytes; `line` is that of the first of them.
     Yaml { line: usize, text: String },
-}
-
-/// Something wrong with the block as such.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Note {
-    pub severity: Severity,
-    pub line: usize,
-    pub message: String,
 }
 
 /// What an executable's head says.
@@ -65,8 +57,18 @@ fn goes_on(bytes: &[u8]) -> bool {
     open || comments_only || b"## ".starts_with(last_line(bytes))
 }
 
+fn is_mark(line: &[u8]) -> bool {
+    line.starts_with(JSON_MARK.as_bytes()) || line.starts_with(YAML_MARK.as_bytes())
+}
+
 fn last_line(bytes: &[u8]) -> &[u8] {
     bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or(bytes)
+}
+
+/// The metadata key that a text begins with, such as `tags` in `  tags: a`.
+fn leading_key(text: &[u8]) -> Option<&'static str> {
+    let (key, _) = std::str::from_utf8(text).ok()?.split_once(':')?;
+    schema::find(key.trim()).map(|key| key.name)
 }
 
 /// An open YAML block.
@@ -80,22 +82,23 @@ struct Scan {
     header: Header,
     open: Option<Open>,
     lost: bool,
+    resembled: bool,
 }
 
 impl Scan {
-    fn note(&mut self, severity: Severity, line: usize, message: impl Into<String>) {
-        self.header.notes.push(Note {
-            severity,
-            line,
-            message: message.into(),
-        });
+    fn error(&mut self, line: usize, message: impl Into<String>) {
+        self.header.notes.push(Note::error(line, message));
+    }
+
+    fn warning(&mut self, line: usize, message: impl Into<String>) {
+        self.header.notes.push(Note::warning(line, message));
     }
 
     fn text(&mut self, line: usize, bytes: &[u8]) -> String {
         match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(_) => {
-                self.note(Severity::Error, line, "the metadata is not valid UTF-8");
+                self.error(line, "the metadata is not valid UTF-8");
                 String::from_utf8_lossy(bytes).into_owned()
             }
         }
@@ -105,16 +108,12 @@ impl Scan {
     fn before(&mut self, number: usize, line: &[u8], ended: bool) {
         if let Some(json) = line.strip_prefix(JSON_MARK.as_bytes()) {
             if self.open.take().is_some() {
-                self.note(
-                    Severity::Error,
-                    number,
+                self.error(number,
                     "found both a `# kola:` (JSON) line and a `## kola:` (YAML) block: keep one of them",
                 );
             }
             if !ended {
-                self.note(
-                    Severity::Warning,
-                    number,
+                self.warning(number,
                     "the metadata is the last line and has no newline, so kola ignores it: end the line",
                 );
             }
@@ -122,16 +121,11 @@ impl Scan {
             self.header.block = Some(Block::Json { line: number, text });
         } else if let Some(rest) = line.strip_prefix(YAML_MARK.as_bytes()) {
             if self.open.is_some() {
-                self.note(
-                    Severity::Error,
-                    number,
-                    "found a second `## kola:` line: keep one block",
-                );
+                self.error(number, "found a second `## kola:` line: keep one block");
                 return;
             }
             if !rest.trim_ascii().is_empty() {
-                self.note(
-                    Severity::Warning,
+                self.warning(
                     number,
                     "text after `## kola:` is ignored: put the keys on the following `## ` lines",
                 );
@@ -148,6 +142,7 @@ impl Scan {
                     self.open = Some(open);
                 }
                 None if ended => {
+                    self.closing(number, line);
                     let text = self.text(open.mark_line, &open.text);
                     self.header.block = Some(Block::Yaml {
                         line: open.mark_line + 1,
@@ -160,14 +155,51 @@ impl Scan {
         }
     }
 
+    /// Looks at the line that closes a YAML block: `##tags: x` and `#  tags: x` were meant to be in it.
+    fn closing(&mut self, number: usize, line: &[u8]) {
+        let hashes = line.iter().take_while(|byte| **byte == b'#').count();
+        if hashes == 0 {
+            return;
+        }
+        let Some(key) = leading_key(&line[hashes..]) else {
+            return;
+        };
+        let message = format!(
+            "`{key}` is lost: a line of the metadata block must start with `## `, and this one closes it"
+        );
+        // `# description: …` may be prose
+        if line.starts_with(b"##") {
+            self.error(number, message);
+        } else {
+            self.warning(number, message);
+        }
+    }
+
+    /// Warns of a comment that was meant to be the start of the metadata and is not.
+    fn resembling(&mut self, number: usize, line: &[u8]) {
+        let text = line.trim_ascii_start();
+        let hashes = text.iter().take_while(|byte| **byte == b'#').count();
+        let words = text[hashes..].trim_ascii_start();
+        let named = words
+            .get(..4)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"kola"))
+            && words[4..].trim_ascii_start().starts_with(b":");
+        if named && text.starts_with(b"#") && !self.resembled {
+            self.resembled = true;
+            self.warning(
+                number,
+                "this looks like metadata and is not read: a block starts with `## kola:` (YAML) or `# kola:` (JSON), exactly so",
+            );
+        }
+    }
+
     /// Takes a line that follows the block; gives false when the header is over.
     fn after(&mut self, number: usize, line: &[u8]) -> bool {
         if !is_comment(line) {
             return false;
         }
-        if line.starts_with(JSON_MARK.as_bytes()) || line.starts_with(YAML_MARK.as_bytes()) {
-            self.note(
-                Severity::Warning,
+        if is_mark(line) {
+            self.warning(
                 number,
                 "this is a second metadata block and is ignored: merge it into the first",
             );
@@ -176,16 +208,12 @@ impl Scan {
         let Some(text) = line.strip_prefix(YAML_LINE.as_bytes()) else {
             return true;
         };
-        let key = String::from_utf8_lossy(text);
-        let key = key.split_once(':').map(|(key, _)| key.trim());
-        if let Some(key) = key.filter(|key| schema::find(key).is_some())
+        if let Some(key) = leading_key(text)
             && !self.lost
             && matches!(self.header.block, Some(Block::Yaml { .. }))
         {
             self.lost = true;
-            self.note(
-                Severity::Error,
-                number,
+            self.error(number,
                 format!(
                     "`{key}` is lost: the first line that does not start with `## ` (a bare `##` too) closes the metadata block; remove the line before it"
                 ),
@@ -211,15 +239,16 @@ pub(crate) fn scan(bytes: &[u8]) -> Header {
             continue;
         }
         let was_open = scan.open.is_some();
+        if comments_only && !was_open && !is_mark(line) {
+            scan.resembling(number, line);
+        }
         comments_only &= is_comment(line);
         if end > KOLA_LIMIT && !was_open && !comments_only {
             break;
         }
         scan.before(number, line, ended);
         if scan.header.block.is_some() && end > KOLA_LIMIT && ended {
-            scan.note(
-                Severity::Warning,
-                number,
+            scan.warning(number,
                 format!(
                     "the metadata ends beyond the first {KOLA_LIMIT} bytes, where kola does not look: move it up"
                 ),
@@ -227,8 +256,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Header {
         }
     }
     if let Some(open) = scan.open.take() {
-        scan.note(
-            Severity::Error,
+        scan.error(
             open.mark_line,
             "the metadata block is never closed, so kola ignores it: end it with an empty line",
         );

@@ -1,6 +1,7 @@
 //! The corners of kola's scanner.
 
 use super::*;
+use crate::problem::Severity;
 use proptest::prelude::*;
 
 fn yaml(line: usize, text: &str) -> Option<Block> {
@@ -79,10 +80,40 @@ fn what_is_no_metadata_is_left_alone() {
         &b"\x7fELF\x00\x01\n\xff\xfe"[..],
         b"",
         b"#!/bin/bash\necho\n",
-        b" ## kola:\n## x: y\n\n",
-        b"#kola: {}\n",
+        b"# kola is a harness: see its manual\n",
+        b"true\n #kola: {}\n",
     ] {
         assert_eq!(scan(text), Header::default());
+    }
+}
+
+#[test]
+fn what_resembles_metadata_is_told() {
+    for line in [
+        " ## kola:",
+        "\t# kola: {}",
+        "#kola: {}",
+        "##kola:",
+        "# kola : {}",
+        "### kola:",
+        "##  kola:",
+        "# Kola: {}",
+    ] {
+        let header = scan(format!("#!/bin/bash\n{line}\n##   tags: a\n\n").as_bytes());
+        assert_eq!(header.block, None, "{line:?}");
+        assert_eq!(notes(&header), [(Severity::Warning, 2)], "{line:?}");
+    }
+}
+
+#[test]
+fn the_line_that_closes_a_block_may_have_been_meant_for_it() {
+    for (line, severity) in [
+        ("##tags: a", Severity::Error),
+        ("##\ttags: a", Severity::Error),
+        ("#  tags: a", Severity::Warning),
+    ] {
+        let header = scan(format!("## kola:\n## description: x\n{line}\n\n").as_bytes());
+        assert_eq!(notes(&header), [(severity, 3)], "{line:?}");
     }
 }
 

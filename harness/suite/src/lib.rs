@@ -4,12 +4,18 @@
 //! loses or widens without a word (an unquoted `!arch`, a metadata block cut by the end of the file, …) is a
 //! [`Problem`] here, and all problems of all trees are told at once.
 
+mod butane_program;
 mod claims;
 mod closest;
+mod config;
+mod convert;
+mod data;
 mod denylist;
 mod fresh_boot;
 mod header;
 mod json;
+mod json_schema;
+mod lint;
 mod load;
 mod metadata;
 mod pattern;
@@ -22,7 +28,9 @@ mod walk;
 
 pub use claims::config_claims;
 pub use denylist::{DenyEntry, Denylist};
-pub use load::{Suite, duplicates, load};
+pub use json_schema::metadata_schema;
+pub use lint::{Linted, lint};
+pub use load::{LoadOptions, Suite, duplicates, load, load_with, parse_header};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};
 pub use select::{Decision, SelectError, Selected, Selection, explain, matching, notes, select};

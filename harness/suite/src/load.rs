@@ -1,20 +1,20 @@
 //! Trees to tests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kolea_model::{
-    ExternalTest, MachineNeeds, OnFailure, Restriction, TestCase, TestSource, UserConfig,
-};
+use kolea_model::{ExternalTest, OnFailure, Restriction, TestCase, TestSource, UserConfig};
 
+use crate::config::Configs;
+use crate::data::DataScan;
 use crate::fresh_boot::is_about_booting;
 use crate::header::{self, Block};
 use crate::metadata::{self, Metadata, unknown_conflict};
 use crate::problem::{Problem, Severity};
 use crate::tree::TestTree;
-use crate::walk::{Directory, walk};
+use crate::walk::{Directory, Identity, identity, walk};
 
 /// What is in the trees.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,15 +26,85 @@ pub struct Suite {
     pub problems: Vec<Problem>,
 }
 
+/// How trees are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// A `butane` program that translates Butane configs instead of kolea itself (`--butane-program`).
+    pub butane_program: Option<PathBuf>,
+}
+
 /// Reads all trees. Nothing ends it early: every problem of every tree is in the result.
 pub fn load(trees: &[TestTree]) -> Suite {
-    let mut loader = Loader::default();
+    load_with(trees, &LoadOptions::default())
+}
+
+/// [`load`], otherwise than by default.
+pub fn load_with(trees: &[TestTree], options: &LoadOptions) -> Suite {
+    read(trees, options).0
+}
+
+/// The suite, and the configs that lie in directories without tests and are nobody's.
+pub(crate) fn read(trees: &[TestTree], options: &LoadOptions) -> (Suite, Vec<PathBuf>) {
+    let mut loader = Loader::new(options);
+    let mut data = DataScan::default();
+    let mut idle = Vec::new();
+    let mut seen: HashMap<Identity, &TestTree> = HashMap::new();
     for tree in trees {
-        for directory in walk(tree, &mut loader.problems) {
-            loader.directory(&directory);
+        if let Ok(metadata) = tree.dir.metadata()
+            && let Some(first) = seen.insert(identity(&metadata), tree)
+        {
+            loader.problems.push(twice(tree, first));
+            continue;
         }
+        let walked = walk(tree, &mut data, &mut loader.problems);
+        for directory in &walked.directories {
+            loader.directory(directory);
+        }
+        idle.extend(walked.idle_configs);
     }
-    loader.finish()
+    idle.retain(|config| !loader.used.contains(&config.identity));
+    let idle = idle.into_iter().map(|config| config.path).collect();
+    (loader.finish(), idle)
+}
+
+/// One directory that was given as two trees.
+fn twice(tree: &TestTree, first: &TestTree) -> Problem {
+    let message = if tree.prefix == first.prefix {
+        format!(
+            "these tests are given twice, as {0}.*: give the tree once only (src/config of a build working directory is taken by itself)",
+            tree.prefix
+        )
+    } else {
+        format!(
+            "these tests are given twice, as {}.* and {}.*: give the tree once only",
+            first.prefix, tree.prefix
+        )
+    };
+    Problem::error(&tree.dir, None, message)
+}
+
+/// What the head of a test's executable says of it: the test that [`load`] would make of it, but for config and data.
+/// `path` is what problems name.
+pub fn parse_header(name: &str, path: &Path, head: &[u8]) -> (TestCase, Vec<Problem>) {
+    let header = header::scan(head);
+    let mut notes = header.notes;
+    let metadata = match &header.block {
+        Some(block) => {
+            let (metadata, more) = metadata::parse(block);
+            notes.extend(more);
+            metadata
+        }
+        None => Metadata::default(),
+    };
+    let external = ExternalTest {
+        executable: path.to_path_buf(),
+        data: None,
+    };
+    let problems = notes
+        .into_iter()
+        .map(|note| note.in_file(path).in_test(name));
+    let problems = problems.collect();
+    (case(name, external, metadata, None), problems)
 }
 
 /// An error for every test whose name another test has, too.
@@ -57,7 +127,7 @@ pub fn duplicates(tests: &[TestCase]) -> Vec<Problem> {
 }
 
 /// The file that a test comes from.
-fn origin(test: &TestCase) -> &Path {
+pub(crate) fn origin(test: &TestCase) -> &Path {
     match &test.source {
         TestSource::External(external) => &external.executable,
         TestSource::Native => Path::new("compiled into kolea"),
@@ -68,6 +138,9 @@ fn origin(test: &TestCase) -> &Path {
 struct Loader {
     tests: Vec<TestCase>,
     problems: Vec<Problem>,
+    configs: Configs,
+    /// The configs that tests have.
+    used: HashSet<Identity>,
     /// Where each test's conflicts stand, for those that have any.
     conflicts: Vec<(usize, PathBuf, usize)>,
 }
@@ -77,18 +150,26 @@ struct Shared {
     config: Option<UserConfig>,
     /// What `kola.json` says, for tests that say nothing themselves.
     defaults: Option<Metadata>,
-    /// Errors that keep each of the tests from running.
-    errors: Vec<(PathBuf, Option<usize>, String)>,
+    /// What keeps each of the tests from running.
+    errors: Vec<Problem>,
+    /// What keeps those from running that do not allow it.
+    config_warnings: Vec<Problem>,
 }
 
 impl Loader {
+    fn new(options: &LoadOptions) -> Loader {
+        Loader {
+            configs: Configs::new(options.butane_program.clone()),
+            ..Loader::default()
+        }
+    }
+
     fn directory(&mut self, directory: &Directory) {
         let shared = self.shared(directory);
         for (name, executable) in directory.tests() {
-            for (path, line, message) in &shared.errors {
-                let problem = Problem::error(path, *line, message.clone());
-                self.problems.push(problem.blocking_only(&name));
-            }
+            let errors = shared.errors.iter().cloned();
+            self.problems
+                .extend(errors.map(|problem| problem.blocking_only(&name)));
             self.test(&name, executable, directory, &shared);
         }
     }
@@ -98,25 +179,41 @@ impl Loader {
             config: None,
             defaults: None,
             errors: Vec::new(),
+            config_warnings: Vec::new(),
         };
-        if let Some(path) = &directory.ignition {
-            match read_config(path) {
-                Ok(config) => shared.config = Some(config),
-                Err((line, message)) => shared.errors.push((path.clone(), line, message)),
-            }
+        for (path, message) in &directory.faults {
+            let problem = Problem::error(path, None, message.clone());
+            shared.errors.push(problem);
         }
-        match (&directory.butane, &directory.ignition) {
-            (Some(butane), Some(_)) => self.problems.push(Problem::warning(
-                butane,
-                None,
-                "is not used, since there is a config.ign: remove one of them",
-            )),
-            (Some(butane), None) => shared.errors.push((
-                butane.clone(),
-                None,
-                "config.bu is not supported yet: turn it into config.ign with butane".to_owned(),
-            )),
-            (None, _) => {}
+        let chosen = match (&directory.ignition, &directory.butane) {
+            (Some(file), butane) => {
+                if let Some(butane) = butane {
+                    self.used.insert(butane.identity);
+                    self.problems.push(Problem::warning(
+                        &butane.path,
+                        None,
+                        "is not used, since there is a config.ign: remove one of them",
+                    ));
+                }
+                Some((file, self.configs.ignition(file)))
+            }
+            (None, Some(file)) => Some((file, self.configs.butane(file))),
+            (None, None) => None,
+        };
+        if let Some((file, rendered)) = chosen {
+            self.used.insert(file.identity);
+            for note in &rendered.notes {
+                let mut problem = note.clone().in_file(&file.path);
+                problem.line = problem.line.filter(|line| *line > 0);
+                match note.severity {
+                    Severity::Error => shared.errors.push(problem),
+                    Severity::Warning => shared.config_warnings.push(problem),
+                }
+            }
+            shared.config = rendered.text.as_ref().map(|text| UserConfig {
+                path: file.path.clone(),
+                text: Arc::clone(text),
+            });
         }
         if let Some(path) = &directory.kola_json {
             shared.defaults = self.kola_json(path);
@@ -128,9 +225,8 @@ impl Loader {
         match fs::read_to_string(path) {
             Ok(text) => {
                 let (metadata, notes) = metadata::parse(&Block::Json { line: 1, text });
-                for (severity, line, message) in notes {
-                    self.note(path, None, severity, line, message);
-                }
+                let problems = notes.into_iter().map(|note| note.in_file(path));
+                self.problems.extend(problems);
                 Some(metadata)
             }
             Err(error) => {
@@ -139,24 +235,6 @@ impl Loader {
                 None
             }
         }
-    }
-
-    fn note(
-        &mut self,
-        path: &Path,
-        test: Option<&str>,
-        severity: Severity,
-        line: usize,
-        message: String,
-    ) {
-        let problem = Problem {
-            severity,
-            ..Problem::error(path, Some(line), message)
-        };
-        self.problems.push(match test {
-            Some(test) => problem.in_test(test),
-            None => problem,
-        });
     }
 
     fn test(&mut self, name: &str, path: &Path, directory: &Directory, shared: &Shared) {
@@ -168,9 +246,7 @@ impl Loader {
                 header::Header::default()
             }
         };
-        for note in header.notes {
-            self.note(path, Some(name), note.severity, note.line, note.message);
-        }
+        let mut notes = header.notes;
         // the file that the metadata is in
         let mut said_in = path;
         let metadata = match (&header.block, &shared.defaults) {
@@ -181,10 +257,8 @@ impl Loader {
                     let problem = Problem::warning(file, None, message);
                     self.problems.push(problem.in_test(name));
                 }
-                let (metadata, notes) = metadata::parse(block);
-                for (severity, line, message) in notes {
-                    self.note(path, Some(name), severity, line, message);
-                }
+                let (metadata, more) = metadata::parse(block);
+                notes.extend(more);
                 metadata
             }
             (None, Some(defaults)) => {
@@ -193,11 +267,11 @@ impl Loader {
             }
             (None, None) => Metadata::default(),
         };
-        for (line, message) in &metadata.unsupported {
-            let message = format!("{message}, so `{name}` cannot run");
-            let problem = Problem::error(said_in, Some(*line), message);
-            self.problems.push(problem.blocking_only(name));
-        }
+        let problems = notes
+            .into_iter()
+            .map(|note| note.in_file(path).in_test(name));
+        self.problems.extend(problems);
+        self.config_warnings(name, metadata.allow_config_warnings, shared);
         if !metadata.conflicts.is_empty() {
             let line = metadata.conflicts_line;
             let index = self.tests.len();
@@ -214,22 +288,41 @@ impl Loader {
         ));
     }
 
+    /// Warnings about the config are errors of a test that does not say `allowConfigWarnings`.
+    fn config_warnings(&mut self, name: &str, allowed: bool, shared: &Shared) {
+        let warnings = shared.config_warnings.iter().cloned();
+        self.problems.extend(warnings.map(|mut problem| {
+            if allowed {
+                return problem.in_test(name);
+            }
+            problem.severity = Severity::Error;
+            problem
+                .message
+                .push_str("; if it is meant, set `allowConfigWarnings: true`");
+            problem.blocking_only(name)
+        }));
+    }
+
     fn finish(mut self) -> Suite {
-        let names: HashMap<&str, ()> = self.tests.iter().map(|test| (&*test.name, ())).collect();
+        let names: HashSet<&str> = self.tests.iter().map(|test| &*test.name).collect();
         for (index, path, line) in &self.conflicts {
             let test = &self.tests[*index];
             for name in &test.conflicts {
-                if !names.contains_key(name.as_str()) {
-                    let message = unknown_conflict(name, names.keys().copied());
-                    let problem = Problem::warning(path, Some(*line), message);
-                    self.problems.push(problem.in_test(&test.name));
-                }
+                let message = if *name == test.name {
+                    format!("`conflicts`: `{name}` names itself: remove it")
+                } else if names.contains(name.as_str()) {
+                    continue;
+                } else {
+                    unknown_conflict(name, names.iter().copied())
+                };
+                let problem = Problem::warning(path, Some(*line), message);
+                self.problems.push(problem.in_test(&test.name));
             }
         }
         self.tests.sort_by(|a, b| a.name.cmp(&b.name));
         self.problems.extend(duplicates(&self.tests));
         self.problems
-            .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+            .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         self.problems.dedup();
         Suite {
             tests: self.tests,
@@ -250,14 +343,6 @@ fn case(
             tags.push(tag);
         }
     }
-    let tagged = |wanted: &str| tags.iter().any(|tag| tag == wanted);
-    let needs = MachineNeeds {
-        memory_mib: metadata.memory_mib,
-        disk_gib: metadata.disk_gib,
-        internet: tagged("needs-internet"),
-        skip_base_checks: tagged("skip-base-checks"),
-        ..MachineNeeds::default()
-    };
     let fresh_boot = metadata
         .fresh_boot
         .unwrap_or_else(|| is_about_booting(name, &tags));
@@ -273,38 +358,16 @@ fn case(
         exclusive: metadata.exclusive,
         conflicts: metadata.conflicts,
         timeout: metadata.timeout,
-        needs,
+        needs: metadata.needs,
         config,
         fresh_boot,
         grace_until: metadata.grace_until,
-        host_ports: Vec::new(),
-        inject_container: false,
+        host_ports: metadata.host_ports,
+        inject_container: metadata.inject_container,
         firmwares: Restriction::default(),
         on_failure: OnFailure::Fail,
         copy_of: None,
     }
-}
-
-/// Reads an Ignition config. Only what every version has in common is checked here: it is JSON, and says its version.
-fn read_config(path: &Path) -> Result<UserConfig, (Option<usize>, String)> {
-    let text =
-        fs::read_to_string(path).map_err(|error| (None, format!("cannot be read: {error}")))?;
-    let config: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        let message = format!("the Ignition config is not valid JSON: {error}");
-        (Some(error.line().max(1)), message)
-    })?;
-    if config
-        .pointer("/ignition/version")
-        .and_then(|v| v.as_str())
-        .is_none()
-    {
-        let message = "the Ignition config does not say its version: add {\"ignition\": {\"version\": \"3.0.0\"}}";
-        return Err((None, message.to_owned()));
-    }
-    Ok(UserConfig {
-        path: path.to_path_buf(),
-        text: Arc::from(text),
-    })
 }
 
 #[cfg(test)]

@@ -45,11 +45,15 @@ impl Tree {
         self
     }
 
+    fn tree(&self, dir: &str, prefix: &str) -> TestTree {
+        TestTree {
+            dir: self.path(dir),
+            prefix: prefix.to_owned(),
+        }
+    }
+
     fn load(&self) -> Suite {
-        load(&[TestTree {
-            dir: self.0.path().to_path_buf(),
-            prefix: "ext.t".to_owned(),
-        }])
+        load(&[self.tree("", "ext.t")])
     }
 
     /// The problems, with paths relative to the tree.
@@ -189,35 +193,166 @@ fn kola_json_is_the_default_of_its_directory() {
     tree.one_problem("d/kola.json: warning: ", "not inherited");
 }
 
+/// What forbids to run the test.
+fn blocking(suite: &Suite, name: &str) -> Vec<String> {
+    let named = suite.tests.iter().filter(|test| test.name == name);
+    let run: Vec<_> = named.cloned().collect();
+    assert_eq!(run.len(), 1, "{name}");
+    let blocking = crate::blocking(&suite.problems, &run);
+    blocking
+        .iter()
+        .map(|problem| problem.message.clone())
+        .collect()
+}
+
 #[test]
-fn what_is_not_supported_blocks_only_its_test() {
+fn what_is_wrong_in_a_directory_blocks_only_its_tests() {
     let tree = Tree::new();
     tree.test("good", &[])
-        .test("disks", &["additionalDisks: [\"5G\"]"])
         .test("bu/x", &[])
-        .file("bu/config.bu", "variant: fcos");
+        .file("bu/config.bu", "variant: [")
+        .test("ign/x", &[])
+        .file("ign/config.ign", "{")
+        .test("fcc/x", &[])
+        .file("fcc/config.fcc", "")
+        .test("data/no-test", &[])
+        .file("dangling/data/f", "")
+        .test("dangling/x", &[])
+        .link("dangling/data/gone", "nowhere");
     let suite = tree.load();
-    assert_eq!(names(&suite), ["ext.t.bu.x", "ext.t.disks", "ext.t.good"]);
-    assert_eq!(suite.problems.len(), 2);
-    let run = |name: &str| -> Vec<String> {
-        let run: Vec<_> = suite
-            .tests
-            .iter()
-            .filter(|test| test.name == name)
-            .cloned()
-            .collect();
-        let blocking = crate::blocking(&suite.problems, &run);
-        blocking
-            .iter()
-            .map(|problem| problem.message.clone())
-            .collect()
-    };
-    assert!(run("ext.t.good").is_empty());
     assert_eq!(
-        run("ext.t.disks"),
-        ["`additionalDisks` is not supported yet, so `ext.t.disks` cannot run"]
+        names(&suite),
+        [
+            "ext.t.bu.x",
+            "ext.t.dangling.x",
+            "ext.t.fcc.x",
+            "ext.t.good",
+            "ext.t.ign.x"
+        ]
     );
-    assert_eq!(run("ext.t.bu.x").len(), 1);
+    assert!(blocking(&suite, "ext.t.good").is_empty());
+    for (name, part) in [
+        ("ext.t.bu.x", ""),
+        ("ext.t.ign.x", "not valid JSON"),
+        ("ext.t.fcc.x", "config.bu"),
+        ("ext.t.dangling.x", "leads nowhere"),
+    ] {
+        let blocking = blocking(&suite, name);
+        assert!(
+            !blocking.is_empty() && blocking[0].contains(part),
+            "{name}: {blocking:?}"
+        );
+    }
+}
+
+#[test]
+fn a_test_may_ask_for_anything_its_machine_can_have() {
+    let tree = Tree::new();
+    tree.test("disks", &["additionalDisks: [\"5G\"]", "tags: secure-boot"]);
+    let suite = tree.load();
+    assert_eq!(suite.problems, []);
+    assert_eq!(suite.tests[0].needs.additional_disks.len(), 1);
+    assert!(suite.tests[0].needs.secure_boot);
+}
+
+/// A program that warns, and gives a config.
+const WARNS: &str = "#!/bin/sh\necho 'warning at $.x, line 3 col 5: odd' >&2\necho '{\"ignition\": {\"version\": \"3.4.0\"}}'\n";
+
+#[test]
+fn warnings_of_butane_are_errors_unless_they_are_allowed() {
+    let tree = Tree::new();
+    tree.file("d/config.bu", "variant: fcos\n")
+        .test("d/strict", &[])
+        .test("d/lenient", &["allowConfigWarnings: true"])
+        .file("butane", WARNS)
+        .mode("butane", 0o700);
+    let options = LoadOptions {
+        butane_program: Some(tree.path("butane")),
+    };
+    let suite = load_with(&[tree.tree("d", "ext.d")], &options);
+    let problems: Vec<String> = suite.problems.iter().map(Problem::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("d/config.bu:3:5: "), "{problems:?}");
+    assert!(blocking(&suite, "ext.d.lenient").is_empty());
+    let strict = blocking(&suite, "ext.d.strict");
+    assert!(
+        strict[0].ends_with("set `allowConfigWarnings: true`"),
+        "{strict:?}"
+    );
+    assert!(suite.tests.iter().all(|test| test.config.is_some()));
+}
+
+#[test]
+fn a_shared_config_is_translated_once() {
+    let tree = Tree::new();
+    let script =
+        "#!/bin/sh\necho x >>\"$3/count\"\necho '{\"ignition\": {\"version\": \"3.4.0\"}}'\n";
+    tree.file("t/config.bu", "variant: fcos\n")
+        .file("butane", script)
+        .mode("butane", 0o700);
+    for name in ["a", "b", "c"] {
+        tree.test(&format!("t/{name}/x"), &[])
+            .link(&format!("t/{name}/config.bu"), "../config.bu");
+    }
+    let options = LoadOptions {
+        butane_program: Some(tree.path("butane")),
+    };
+    let (suite, idle) = read(&[tree.tree("t", "ext.t")], &options);
+    assert_eq!(suite.problems, []);
+    assert_eq!(fs::read_to_string(tree.path("t/count")).unwrap(), "x\n");
+    assert!(idle.is_empty());
+    let texts: Vec<_> = suite
+        .tests
+        .iter()
+        .filter_map(|test| test.config.as_ref())
+        .collect();
+    assert_eq!(texts.len(), 3);
+    assert!(
+        texts
+            .windows(2)
+            .all(|pair| Arc::ptr_eq(&pair[0].text, &pair[1].text))
+    );
+}
+
+#[test]
+fn a_tree_is_loaded_once() {
+    let tree = Tree::new();
+    tree.test("a", &[]);
+    let one = tree.tree("", "ext.config");
+    for (other, part) in [
+        (
+            tree.tree("", "ext.config"),
+            "as ext.config.*: give the tree once",
+        ),
+        (
+            tree.tree(".", "ext.other"),
+            "as ext.config.* and ext.other.*",
+        ),
+    ] {
+        let suite = load(&[one.clone(), other]);
+        assert_eq!(names(&suite), ["ext.config.a"]);
+        assert_eq!(suite.problems.len(), 1);
+        assert!(
+            suite.problems[0].message.contains(part),
+            "{:?}",
+            suite.problems
+        );
+    }
+}
+
+#[test]
+fn a_header_is_read_without_a_tree() {
+    let (test, problems) = parse_header(
+        "ext.x",
+        Path::new("x"),
+        b"#!/bin/bash\n## kola:\n##   tags: a\n##   timeoutMin: \"5\"\n\n",
+    );
+    assert_eq!(test.tags, ["external", "a"]);
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].to_string().starts_with("x:4:18: error: "),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -241,14 +376,15 @@ fn files_that_kola_misreads_are_reported() {
         tree.test("x", &[]).file(file, text).mode(file, mode);
         tree
     };
-    with("config.fcc", "", 0o644).one_problem("config.fcc: error: ", "config.ign");
+    with("config.fcc", "", 0o644).one_problem("config.fcc: error: ", "config.bu");
     with("config.ign", CONFIG, 0o755).one_problem("config.ign: warning: ", "chmod -x");
     with("forgot", "#!/bin/sh\n", 0o644).one_problem("forgot: warning: ", "chmod a+x");
     with("mine", "#!/bin/sh\n", 0o744).one_problem("mine: warning: ", "for others");
+    with("mine", "\x7fELF", 0o744).one_problem("mine: warning: ", "for others");
     with("config.ign", "{\n  \"ignition\": }\n", 0o644)
-        .one_problem("config.ign:2: error: ", "not valid JSON");
-    with("config.ign", "{}", 0o644).one_problem("config.ign: error: ", "version");
-    with("config.ign", "", 0o644).one_problem("config.ign:1: error: ", "not valid JSON");
+        .one_problem("config.ign:2:15: error: ", "not valid JSON");
+    with("config.ign", "{}", 0o644).one_problem("config.ign:1:2: error: ", "ignition");
+    with("config.ign", "", 0o644).one_problem("config.ign:1:1: error: ", "not valid JSON");
     with("nl\nin name", "#!/bin/sh\n", 0o755).one_problem("nl\nin name: error: ", "rename");
     let both = with("config.ign", CONFIG, 0o644);
     both.file("config.bu", "")
@@ -264,7 +400,7 @@ fn every_problem_of_every_tree_is_told_at_once() {
     assert_eq!(
         one.problems(),
         [
-            "a:3: error: unknown key `tag`: did you mean `tags`?",
+            "a:3:6: error: unknown key `tag`: did you mean `tags`?",
             "a:4: error: `timeoutMin`: -1 is negative",
             "b:4: warning: `conflicts`: there is no test `ext.t.cc`: did you mean `ext.t.c`?",
             "c:3: error: `conflicts` is for tests that share a machine: add `exclusive: false` or remove it",
@@ -272,11 +408,7 @@ fn every_problem_of_every_tree_is_told_at_once() {
     );
     let two = Tree::new();
     two.test("a", &[]).test("z", &["creationDate: x"]);
-    let tree = |tree: &Tree| TestTree {
-        dir: tree.0.path().to_path_buf(),
-        prefix: "ext.t".to_owned(),
-    };
-    let suite = load(&[tree(&one), tree(&two)]);
+    let suite = load(&[one.tree("", "ext.t"), two.tree("", "ext.t")]);
     let problems: Vec<String> = suite.problems.iter().map(Problem::to_string).collect();
     assert_eq!(problems.len(), 6, "{problems:?}");
     let duplicate = problems

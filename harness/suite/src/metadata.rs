@@ -1,20 +1,20 @@
 //! Metadata of one test: typed, checked, and with everything that is wrong in it.
 
+mod values;
+
+pub(crate) use values::foreign_architecture;
+
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
-use kolea_model::Restriction;
+use chrono::{DateTime, Utc};
+use kolea_model::{DiskSpec, MachineNeeds, Restriction};
 
 use crate::closest::closest;
+use crate::convert::{Dialect, Entry, Typed, entries};
 use crate::header::Block;
 use crate::json;
-use crate::problem::Severity;
-use crate::schema::{Dialect, Entry, Note, Typed, entries};
-
-/// How long after `creationDate` a failure is only a warning, in days of 24 hours (kola's rule).
-const GRACE_DAYS: u64 = 30;
-/// Longer time limits than this, in minutes, are typing errors: a year.
-const MOST_MINUTES: u64 = 366 * 24 * 60;
+use crate::problem::Note;
+use crate::schema::{Kind, Scope};
 
 /// What a test's metadata says.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,13 +30,13 @@ pub(crate) struct Metadata {
     pub conflicts: Vec<String>,
     pub conflicts_line: usize,
     pub timeout: Option<Duration>,
-    pub memory_mib: Option<u64>,
-    pub disk_gib: Option<u64>,
     /// `freshBoot`, if it is said.
     pub fresh_boot: Option<bool>,
     pub grace_until: Option<DateTime<Utc>>,
-    /// What the test asks for and cannot get yet: line and words for the message.
-    pub unsupported: Vec<(usize, String)>,
+    pub allow_config_warnings: bool,
+    pub host_ports: Vec<u16>,
+    pub inject_container: bool,
+    pub needs: MachineNeeds,
 }
 
 impl Default for Metadata {
@@ -52,26 +52,24 @@ impl Default for Metadata {
             conflicts: Vec::new(),
             conflicts_line: 0,
             timeout: None,
-            memory_mib: None,
-            disk_gib: None,
             fresh_boot: None,
             grace_until: None,
-            unsupported: Vec::new(),
+            allow_config_warnings: false,
+            host_ports: Vec::new(),
+            inject_container: false,
+            needs: MachineNeeds::default(),
         }
     }
 }
 
 /// Reads a block. Whatever is wrong is in the notes, and as if it were not there in the metadata.
 pub(crate) fn parse(block: &Block) -> (Metadata, Vec<Note>) {
-    let (line, root) = match block {
+    let (line, dialect, root) = match block {
         Block::Yaml { line, text } => {
-            (*line, kolea_yaml::parse(text, *line).map(|root| (root, "")))
+            let root = kolea_yaml::parse(text, *line).map(|root| (root, ""));
+            (*line, Dialect::Yaml, root)
         }
-        Block::Json { line, text } => (*line, json::parse(text, *line)),
-    };
-    let dialect = match block {
-        Block::Yaml { .. } => Dialect::Yaml,
-        Block::Json { .. } => Dialect::Json,
+        Block::Json { line, text } => (*line, Dialect::Json, json::parse(text, *line)),
     };
     let (root, rest) = match root {
         Ok(read) => read,
@@ -81,16 +79,13 @@ pub(crate) fn parse(block: &Block) -> (Metadata, Vec<Note>) {
                 Dialect::Json => "JSON",
             };
             let message = format!("the metadata is not valid {format}: {}", error.message);
-            return (
-                Metadata::default(),
-                vec![(Severity::Error, error.line, message)],
-            );
+            return (Metadata::default(), vec![Note::error(error.line, message)]);
         }
     };
     let (entries, mut notes) = entries(&root, dialect);
     if !rest.is_empty() {
-        let message = "text after the JSON object is ignored: remove it".to_owned();
-        notes.push((Severity::Warning, line, message));
+        let message = "text after the JSON object is ignored: remove it";
+        notes.push(Note::warning(line, message));
     }
     let mut reader = Reader {
         metadata: Metadata::default(),
@@ -100,209 +95,264 @@ pub(crate) fn parse(block: &Block) -> (Metadata, Vec<Note>) {
     for entry in &entries {
         reader.take(entry);
     }
-    reader.check();
+    reader.check(&entries);
+    for note in &mut reader.notes {
+        // the block's text is what follows `## `
+        note.column = note.column.map(|column| column + 3);
+    }
     (reader.metadata, reader.notes)
 }
 
 struct Reader {
     metadata: Metadata,
     notes: Vec<Note>,
-    /// Options that only a machine of one's own can have, and their lines.
-    machine_options: Vec<(&'static str, usize)>,
+    /// What only a machine of one's own can have: how it was asked for, and the line.
+    machine_options: Vec<(String, usize)>,
 }
 
 impl Reader {
     fn error(&mut self, line: usize, message: impl Into<String>) {
-        self.notes.push((Severity::Error, line, message.into()));
+        self.notes.push(Note::error(line, message));
     }
 
     fn warning(&mut self, line: usize, message: impl Into<String>) {
-        self.notes.push((Severity::Warning, line, message.into()));
+        self.notes.push(Note::warning(line, message));
     }
 
     fn take(&mut self, entry: &Entry) {
         let line = entry.line;
         let name = entry.key.name;
-        if !entry.key.supported {
-            if !entry.value.is_default() {
-                let message = format!("`{name}` is not supported yet");
-                self.metadata.unsupported.push((line, message));
-            }
-            return;
+        if entry.key.scope != Scope::Any && !entry.value.is_default() {
+            self.machine_options.push((format!("`{name}`"), line));
         }
-        match (name, &entry.value) {
-            ("exclusive", Typed::Bool(is)) => self.metadata.exclusive = *is,
-            ("exclusive", Typed::Empty) => {
-                self.warning(
-                    line,
-                    "`exclusive` without a value means false: write it down",
-                );
-                self.metadata.exclusive = false;
+        match &entry.value {
+            Typed::Empty => self.empty(line, name),
+            Typed::Bool(is) => self.boolean(name, *is),
+            Typed::Text(text) => self.text(line, name, text),
+            Typed::Int(is) => {
+                let most = match entry.key.kind {
+                    Kind::Int { most } => most,
+                    _ => i64::MAX,
+                };
+                self.int(line, name, *is, most);
             }
-            ("freshBoot", Typed::Bool(is)) => self.metadata.fresh_boot = Some(*is),
-            ("freshBoot", Typed::Empty) => {
-                self.warning(
-                    line,
-                    "`freshBoot` without a value means false: write it down",
-                );
-                self.metadata.fresh_boot = Some(false);
-            }
-            ("description", Typed::Text(text)) => {
-                self.metadata.description = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            }
-            ("tags", Typed::Text(text)) => self.tags(line, text),
-            ("requiredTag", Typed::Text(text)) => {
-                self.metadata.required_tag = Some(text.trim())
-                    .filter(|tag| !tag.is_empty())
-                    .map(str::to_owned);
-            }
-            ("architectures", Typed::Text(text)) => {
-                self.metadata.architectures = self.restriction(line, name, text);
-                self.check_architectures(line);
-            }
-            ("platforms", Typed::Text(text)) => {
-                self.metadata.platforms = self.restriction(line, name, text);
-            }
-            ("distros", Typed::Text(text)) => {
-                self.metadata.distros = self.restriction(line, name, text);
-            }
-            ("conflicts", Typed::TextList(names)) => {
-                self.metadata.conflicts.clone_from(names);
-                self.metadata.conflicts_line = line;
-            }
-            ("timeoutMin", Typed::Int(is)) => {
-                let minutes = self.positive(line, name, *is);
-                if minutes.is_some_and(|minutes| minutes > MOST_MINUTES) {
-                    self.error(line, format!("`{name}`: {is} minutes are more than a year"));
-                } else {
-                    self.metadata.timeout =
-                        minutes.map(|minutes| Duration::from_secs(minutes * 60));
-                }
-            }
-            ("minMemory", Typed::Int(is)) => {
-                self.metadata.memory_mib = self.positive(line, name, *is);
-                self.machine_option(entry);
-            }
-            ("minDisk", Typed::Int(is)) => {
-                self.metadata.disk_gib = self.positive(line, name, *is);
-                self.machine_option(entry);
-            }
-            ("noInstanceCreds", _) => self.machine_option(entry),
-            ("creationDate", Typed::Text(text)) => self.creation_date(line, text),
+            Typed::TextList(texts) => self.texts(line, name, texts),
+            Typed::IntList(numbers) => self.ports(line, name, numbers),
+        }
+    }
+
+    /// A key without a value. Where the default is not false, nobody would guess what it means.
+    fn empty(&mut self, line: usize, name: &str) {
+        match name {
+            "exclusive" => self.metadata.exclusive = false,
+            "freshBoot" => self.metadata.fresh_boot = Some(false),
+            _ => return,
+        }
+        let message = format!("`{name}` without a value means false: write it down");
+        self.warning(line, message);
+    }
+
+    fn boolean(&mut self, name: &str, is: bool) {
+        let metadata = &mut self.metadata;
+        match name {
+            "exclusive" => metadata.exclusive = is,
+            "freshBoot" => metadata.fresh_boot = Some(is),
+            "allowConfigWarnings" => metadata.allow_config_warnings = is,
+            "injectContainer" => metadata.inject_container = is,
+            "numaNodes" => metadata.needs.numa = is,
+            // `noInstanceCreds`: a machine under QEMU has none anyway
             _ => {}
         }
     }
 
-    fn machine_option(&mut self, entry: &Entry) {
-        if !entry.value.is_default() {
-            self.machine_options.push((entry.key.name, entry.line));
+    fn text(&mut self, line: usize, name: &str, text: &str) {
+        let given = || Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        match name {
+            "description" => {
+                self.metadata.description = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+            "tags" => self.tags(line, text),
+            "requiredTag" => self.metadata.required_tag = given(),
+            "architectures" => {
+                self.metadata.architectures = self.restriction(line, name, text);
+                let foreign = values::foreign_architecture(&self.metadata.architectures);
+                if let Some((name, rpm)) = foreign {
+                    let message = format!(
+                        "`architectures`: `{name}` matches no machine; the RPM name is `{rpm}`"
+                    );
+                    self.warning(line, message);
+                }
+            }
+            "platforms" => self.metadata.platforms = self.restriction(line, name, text),
+            "distros" => self.metadata.distros = self.restriction(line, name, text),
+            "creationDate" if !text.is_empty() => {
+                self.metadata.grace_until = values::grace_until(text);
+                if self.metadata.grace_until.is_none() {
+                    let message =
+                        format!("`creationDate`: {text:?} is no date of the form YYYY-MM-DD");
+                    self.error(line, message);
+                }
+            }
+            "appendKernelArgs" => {
+                self.metadata.needs.kernel_args = self.kernel_args(line, name, given())
+            }
+            "appendFirstbootKernelArgs" => {
+                self.metadata.needs.firstboot_kernel_args = self.kernel_args(line, name, given());
+            }
+            "instanceType" => self.metadata.needs.instance_type = given(),
+            "primaryDisk" if !text.is_empty() => match DiskSpec::parse_primary(text) {
+                Ok(disk) => self.metadata.needs.primary_disk = Some(disk),
+                Err(error) => self.error(line, format!("`{name}`: {error}")),
+            },
+            "bootFrom" if !text.is_empty() => {
+                self.metadata.needs.boot_from = values::boot_from(text);
+                if self.metadata.needs.boot_from.is_none() {
+                    let message =
+                        format!("`{name}`: {text:?} is unknown: iso and iso-as-disk are possible");
+                    self.error(line, message);
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// Kernel arguments are one line in the boot loader's entry.
+    fn kernel_args(&mut self, line: usize, name: &str, args: Option<String>) -> Option<String> {
+        let args = args?;
+        if args.contains(char::is_control) {
+            let message = format!("`{name}`: kernel arguments must be one line: join the lines");
+            self.error(line, message);
+            return None;
+        }
+        Some(args)
     }
 
     /// 0 means the default, as in kola.
-    fn positive(&mut self, line: usize, name: &str, is: i64) -> Option<u64> {
+    fn int(&mut self, line: usize, name: &str, is: i64, most: i64) {
         if is < 0 {
-            self.error(line, format!("`{name}`: {is} is negative"));
+            return self.error(line, format!("`{name}`: {is} is negative"));
         }
-        u64::try_from(is).ok().filter(|is| *is > 0)
+        if is > most {
+            return self.error(line, format!("`{name}`: {is} is too large: at most {most}"));
+        }
+        let given = u64::try_from(is).ok().filter(|is| *is > 0);
+        match name {
+            "timeoutMin" => {
+                self.metadata.timeout = given.map(|minutes| Duration::from_secs(minutes * 60));
+            }
+            "minMemory" => self.metadata.needs.memory_mib = given,
+            "minDisk" => self.metadata.needs.disk_gib = given,
+            "additionalNics" => {
+                self.metadata.needs.additional_nics = u32::try_from(is).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+
+    fn texts(&mut self, line: usize, name: &str, texts: &[String]) {
+        match name {
+            "conflicts" => {
+                self.metadata.conflicts = texts.to_vec();
+                self.metadata.conflicts_line = line;
+            }
+            "additionalDisks" => {
+                for text in texts {
+                    match DiskSpec::parse_additional(text) {
+                        Ok(disk) => self.metadata.needs.additional_disks.push(disk),
+                        Err(error) => self.error(line, format!("`{name}`: {error}")),
+                    }
+                }
+            }
+            "bindMountHostRO" => self.mounts(line, name, texts),
+            _ => {}
+        }
+    }
+
+    fn mounts(&mut self, line: usize, name: &str, texts: &[String]) {
+        for text in texts {
+            let mount = match values::mount(text) {
+                Ok(mount) => mount,
+                Err(message) => {
+                    self.error(line, format!("`{name}`: {message}"));
+                    continue;
+                }
+            };
+            let mounts = &self.metadata.needs.mounts;
+            if mounts.iter().any(|other| other.guest == mount.guest) {
+                let message = format!("`{name}`: {} is mounted over twice", mount.guest);
+                self.error(line, message);
+                continue;
+            }
+            // it may be made only on the host that runs the tests
+            if !mount.host.is_dir() {
+                let host = mount.host.display();
+                let message = format!("`{name}`: there is no directory {host} on this host");
+                self.warning(line, message);
+            }
+            self.metadata.needs.mounts.push(mount);
+        }
+    }
+
+    fn ports(&mut self, line: usize, name: &str, numbers: &[i64]) {
+        for number in numbers {
+            match u16::try_from(*number) {
+                Ok(port) if port > 0 => {
+                    if self.metadata.host_ports.contains(&port) {
+                        self.warning(line, format!("`{name}`: {port} is given twice"));
+                    } else {
+                        self.metadata.host_ports.push(port);
+                    }
+                }
+                _ => {
+                    let message = format!("`{name}`: {number} is no port: 1 to 65535 are");
+                    self.error(line, message);
+                }
+            }
+        }
     }
 
     fn tags(&mut self, line: usize, text: &str) {
-        self.metadata.tags = text.split_whitespace().map(str::to_owned).collect();
-        if self.metadata.tags.iter().any(|tag| tag.starts_with('!')) {
+        let tags: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if tags.iter().any(|tag| tag.starts_with('!')) {
             self.error(
                 line,
                 "`tags`: a tag must not start with `!`, which excludes tags on the command line",
             );
         }
-        if self.metadata.tags.iter().any(|tag| tag == "secure-boot") {
-            let message = "the tag `secure-boot` asks for firmware that is not supported yet";
-            self.metadata.unsupported.push((line, message.to_owned()));
+        let tagged = |wanted: &str| tags.iter().any(|tag| tag == wanted);
+        let needs = &mut self.metadata.needs;
+        needs.internet = tagged("needs-internet");
+        needs.skip_base_checks = tagged("skip-base-checks");
+        needs.secure_boot = tagged("secure-boot");
+        if needs.secure_boot {
+            let option = "the tag `secure-boot`".to_owned();
+            self.machine_options.push((option, line));
         }
+        self.metadata.tags = tags;
     }
 
-    /// A list of names; a `!` before the first excludes all of them.
     fn restriction(&mut self, line: usize, name: &str, text: &str) -> Restriction {
-        let text = text.trim();
-        let (excludes, list) = match text.strip_prefix('!') {
-            Some(list) => (true, list),
-            None => (false, text),
-        };
-        let names: Vec<String> = list.split_whitespace().map(str::to_owned).collect();
-        if excludes && names.is_empty() {
-            self.error(line, format!("`{name}`: nothing follows the `!`"));
-        }
-        if names.iter().any(|name| name.starts_with('!')) {
-            self.error(
-                line,
-                format!(
-                    "`{name}`: a `!` at the start excludes the whole list and cannot stand elsewhere"
-                ),
-            );
-        }
-        if names.iter().any(|name| name.contains(',')) {
-            self.error(
-                line,
-                format!("`{name}`: names are separated by spaces, not commas"),
-            );
-        }
-        if excludes {
-            Restriction {
-                include: Vec::new(),
-                exclude: names,
-            }
-        } else {
-            Restriction {
-                include: names,
-                exclude: Vec::new(),
-            }
-        }
-    }
-
-    /// Names from other worlds would exclude nothing, or everything.
-    fn check_architectures(&mut self, line: usize) {
-        let restriction = &self.metadata.architectures;
-        let other = restriction
-            .include
-            .iter()
-            .chain(&restriction.exclude)
-            .find_map(|name| match name.as_str() {
-                "amd64" | "x86-64" => Some((name.clone(), "x86_64")),
-                "arm64" => Some((name.clone(), "aarch64")),
-                "ppc64el" => Some((name.clone(), "ppc64le")),
-                _ => None,
-            });
-        if let Some((name, rpm)) = other {
-            self.warning(
-                line,
-                format!("`architectures`: `{name}` matches no machine; the RPM name is `{rpm}`"),
-            );
-        }
-    }
-
-    fn creation_date(&mut self, line: usize, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        // chrono takes `+2024-1-2` too
-        let shape = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-            .ok()
-            .filter(|_| shape);
-        let end = date
-            .and_then(|date| date.checked_add_days(Days::new(GRACE_DAYS)))
-            .and_then(|date| date.and_hms_opt(0, 0, 0));
-        match end {
-            Some(end) => self.metadata.grace_until = Some(end.and_utc()),
-            None => self.error(
-                line,
-                format!("`creationDate`: {text:?} is no date of the form YYYY-MM-DD"),
-            ),
-        }
+        values::restriction(text).unwrap_or_else(|message| {
+            self.error(line, format!("`{name}`: {message}"));
+            Restriction::default()
+        })
     }
 
     /// What concerns more than one key.
-    fn check(&mut self) {
+    fn check(&mut self, entries: &[Entry]) {
+        let needs = &self.metadata.needs;
+        if let (Some(gib), Some(disk)) = (needs.disk_gib, &needs.primary_disk)
+            && let Some(size) = disk.size_gib
+        {
+            let line = entries
+                .iter()
+                .find(|entry| entry.key.name == "primaryDisk")
+                .map_or(1, |entry| entry.line);
+            let message = format!(
+                "`primaryDisk`: `minDisk: {gib}` overrides the size {size}G: remove one of them"
+            );
+            self.warning(line, message);
+        }
         if self.metadata.exclusive {
             if !self.metadata.conflicts.is_empty() {
                 self.error(
@@ -312,11 +362,10 @@ impl Reader {
             }
             return;
         }
-        for (name, line) in std::mem::take(&mut self.machine_options) {
-            self.error(
-                line,
-                format!("`{name}` needs a machine of its own: remove it or `exclusive: false`"),
-            );
+        for (option, line) in std::mem::take(&mut self.machine_options) {
+            let message =
+                format!("{option} needs a machine of its own: remove it or `exclusive: false`");
+            self.error(line, message);
         }
     }
 }

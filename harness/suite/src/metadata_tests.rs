@@ -1,6 +1,8 @@
 //! The corners of kola's metadata, one line each.
 
 use super::*;
+use crate::problem::Severity;
+use kolea_model::{BootFrom, DiskChannel};
 use proptest::prelude::*;
 
 fn yaml(text: &str) -> (Metadata, Vec<Note>) {
@@ -30,7 +32,7 @@ fn fault((_, notes): (Metadata, Vec<Note>)) -> Note {
 }
 
 #[test]
-fn every_supported_key_arrives() {
+fn every_key_arrives() {
     let metadata = good(yaml(
         "description: what it\n  proves\ntags: a  b\nrequiredTag: luks\narchitectures: \"!s390x ppc64le\"\n\
          platforms: qemu aws\ndistros: \"! rhcos\"\ntimeoutMin: 3\nminMemory: 2048\nminDisk: 20\n\
@@ -45,9 +47,10 @@ fn every_supported_key_arrives() {
     assert_eq!(metadata.distros.exclude, ["rhcos"]);
     assert_eq!(metadata.timeout, Some(Duration::from_secs(180)));
     assert_eq!(
-        (metadata.memory_mib, metadata.disk_gib),
+        (metadata.needs.memory_mib, metadata.needs.disk_gib),
         (Some(2048), Some(20))
     );
+    assert!(metadata.allow_config_warnings);
     let grace = metadata.grace_until.unwrap().to_rfc3339();
     assert_eq!(grace, "2024-03-01T00:00:00+00:00");
     assert!(metadata.exclusive);
@@ -55,6 +58,39 @@ fn every_supported_key_arrives() {
     assert_eq!(shared.conflicts, ["ext.a", "5"]);
     let shared = good(yaml("exclusive: false\nfreshBoot: true\n"));
     assert_eq!(shared.fresh_boot, Some(true));
+}
+
+#[test]
+fn every_key_of_machines_arrives() {
+    let metadata = good(yaml(
+        "additionalDisks: [\"5G:channel=nvme\", 2G]\nprimaryDisk: \":mpath\"\nadditionalNics: 2\n\
+         appendKernelArgs: \" a b=c \"\nappendFirstbootKernelArgs: d\nnumaNodes: true\n\
+         bindMountHostRO: [\"/,/mnt/host\"]\nbootFrom: iso-as-disk\ninstanceType: m5.large\n\
+         tags: needs-internet secure-boot\nrequiredHostPorts: [8000, 0x10]\ninjectContainer: true\n",
+    ));
+    let needs = metadata.needs;
+    assert_eq!(needs.additional_disks.len(), 2);
+    assert_eq!(needs.additional_disks[0].channel, DiskChannel::Nvme);
+    assert!(needs.primary_disk.is_some_and(|disk| disk.multipath));
+    assert_eq!(needs.additional_nics, 2);
+    assert_eq!(needs.kernel_args.as_deref(), Some("a b=c"));
+    assert_eq!(needs.firstboot_kernel_args.as_deref(), Some("d"));
+    assert!(needs.numa && needs.secure_boot && needs.internet && !needs.skip_base_checks);
+    assert_eq!(needs.mounts[0].guest, "/mnt/host");
+    assert_eq!(needs.boot_from, Some(BootFrom::IsoAsDisk));
+    assert_eq!(needs.instance_type.as_deref(), Some("m5.large"));
+    assert_eq!(metadata.host_ports, [8000, 16]);
+    assert!(metadata.inject_container);
+}
+
+#[test]
+fn what_says_nothing_asks_for_nothing() {
+    let metadata = good(yaml(
+        "exclusive: false\nadditionalDisks: []\nnumaNodes: false\nappendKernelArgs: \"\"\nadditionalNics: 0\n\
+         primaryDisk: \"\"\nbootFrom: \"\"\nminMemory:\ncreationDate: \"\"\nrequiredHostPorts: []\n",
+    ));
+    assert_eq!(metadata.needs, MachineNeeds::default());
+    assert_eq!(metadata.grace_until, None);
 }
 
 #[test]
@@ -67,12 +103,19 @@ fn values_convert_as_in_yaml_v2() {
             .as_deref(),
         Some("a")
     );
-    assert_eq!(good(yaml("minMemory: 1_000")).memory_mib, Some(1000));
-    assert_eq!(good(yaml("minMemory: 0x10")).memory_mib, Some(16));
-    assert_eq!(good(yaml("minMemory: 0644")).memory_mib, Some(0o644));
+    for (text, mib) in [
+        ("minMemory: 1_000", 1000),
+        ("minMemory: 0x10", 16),
+        ("minMemory: 0644", 0o644),
+    ] {
+        assert_eq!(good(yaml(text)).needs.memory_mib, Some(mib), "{text}");
+    }
+    let (cut, notes) = yaml("timeoutMin: 1.5");
+    assert_eq!(cut.timeout, Some(Duration::from_secs(60)));
+    assert_eq!(notes.len(), 1);
     assert_eq!(
-        good(yaml("timeoutMin: 1.5")).timeout,
-        Some(Duration::from_secs(60))
+        (notes[0].severity, notes[0].column),
+        (Severity::Warning, Some(16))
     );
     assert_eq!(good(yaml("timeoutMin: 0")).timeout, None);
     assert_eq!(good(yaml("timeoutMin:")).timeout, None);
@@ -99,8 +142,8 @@ fn values_convert_as_in_go_json() {
     assert!(!good(json("{\"exclusive\": false}")).exclusive);
     assert_eq!(good(json("{\"freshboot\": false}")).fresh_boot, Some(false));
     assert!(good(json("{\"exclusive\": null, \"tags\": null}")).exclusive);
-    let (severity, ..) = fault(json("{\"tags\": \"a\"} junk"));
-    assert_eq!(severity, Severity::Warning);
+    let note = fault(json("{\"tags\": \"a\"} junk"));
+    assert_eq!(note.severity, Severity::Warning);
     for text in [
         "{\"tags\": 5}",
         "{\"timeoutMin\": 1.5}",
@@ -112,7 +155,7 @@ fn values_convert_as_in_go_json() {
         "",
         "{",
     ] {
-        assert_eq!(fault(json(text)).0, Severity::Error, "{text}");
+        assert_eq!(fault(json(text)).severity, Severity::Error, "{text}");
     }
 }
 
@@ -144,7 +187,7 @@ fn faults_name_their_line_and_what_to_do() {
         ("architectures: a !b", 1, "cannot stand elsewhere"),
         ("platforms: qemu,aws", 1, "not commas"),
         ("timeoutMin: -1", 1, "negative"),
-        ("timeoutMin: 99999999999", 1, "more than a year"),
+        ("timeoutMin: 99999999999", 1, "too large"),
         ("minMemory: -5", 1, "negative"),
         ("minMemory: 99999999999999999999", 1, "too large"),
         ("creationDate: 2024-13-01", 1, "YYYY-MM-DD"),
@@ -161,6 +204,31 @@ fn faults_name_their_line_and_what_to_do() {
             2,
             "machine of its own",
         ),
+        (
+            "exclusive: false\ntags: secure-boot",
+            2,
+            "the tag `secure-boot` needs a machine",
+        ),
+        (
+            "exclusive: false\nadditionalNics: 1",
+            2,
+            "`additionalNics` needs a machine",
+        ),
+        ("additionalNics: 17", 1, "at most 16"),
+        ("minDisk: 99999999", 1, "too large"),
+        ("additionalDisks: [5M]", 1, "whole number and G"),
+        ("primaryDisk: 5G:channel=sata", 1, "virtio, nvme and scsi"),
+        ("bootFrom: cd", 1, "iso and iso-as-disk"),
+        ("bindMountHostRO: [/a]", 1, "has no comma"),
+        ("bindMountHostRO: [\"/,b\"]", 1, "an absolute path"),
+        ("bindMountHostRO: [\"/,/\"]", 1, "an absolute path"),
+        ("bindMountHostRO: [\"/,/a/../b\"]", 1, "`..`"),
+        ("bindMountHostRO: [\"/,/a\", \"/,/a\"]", 1, "twice"),
+        ("bindMountHostRO: [\",/a\"]", 1, "no directory of the host"),
+        ("requiredHostPorts: [0]", 1, "no port"),
+        ("requiredHostPorts: [65536]", 1, "no port"),
+        ("requiredHostPorts: [http]", 1, "a list of integers"),
+        ("appendKernelArgs: |\n  a\n  b", 1, "one line"),
         ("- a", 1, "must be a mapping"),
         ("just text", 1, "must be a mapping"),
         ("tags: a: b", 1, "not valid YAML"),
@@ -169,7 +237,12 @@ fn faults_name_their_line_and_what_to_do() {
         ("5: a", 1, "a key must be a string"),
         ("tags: a\ntags: \"!b\"", 2, "given twice"),
     ] {
-        let (severity, at, message) = fault(yaml(text));
+        let Note {
+            severity,
+            line: at,
+            message,
+            ..
+        } = fault(yaml(text));
         assert_eq!(severity, Severity::Error, "{text:?}");
         assert!(message.contains(part), "{text:?}: {message}");
         assert!(!message.contains('\n'), "{text:?}: {message}");
@@ -179,23 +252,34 @@ fn faults_name_their_line_and_what_to_do() {
             "{text:?}: line {at}"
         );
     }
-    assert_eq!(fault(yaml("exclusive:")).0, Severity::Warning);
-    assert_eq!(fault(yaml("freshBoot:")).0, Severity::Warning);
-    assert_eq!(fault(yaml("architectures: amd64")).0, Severity::Warning);
+    assert_eq!(fault(yaml("exclusive:")).severity, Severity::Warning);
+    assert_eq!(fault(yaml("freshBoot:")).severity, Severity::Warning);
+    assert_eq!(
+        fault(yaml("architectures: amd64")).severity,
+        Severity::Warning
+    );
 }
 
 #[test]
-fn what_is_not_supported_is_kept_for_the_test() {
-    let metadata = good(yaml(
-        "additionalDisks: [\"5G\"]\nnumaNodes: true\ntags: secure-boot",
-    ));
-    assert_eq!(metadata.unsupported.len(), 3);
-    assert_eq!(metadata.unsupported[1].0, 2);
-    assert!(metadata.unsupported[0].1.contains("additionalDisks"));
-    let off = good(yaml(
-        "additionalDisks: []\nnumaNodes: false\nappendKernelArgs: \"\"\nadditionalNics: 0",
-    ));
-    assert_eq!(off.unsupported, []);
+fn what_is_doubtful_is_a_warning() {
+    for (text, part) in [
+        ("bindMountHostRO: [\"/nonexistent,/mnt\"]", "on this host"),
+        ("requiredHostPorts: [80, 80]", "given twice"),
+        ("minDisk: 20\nprimaryDisk: 10G:mpath", "overrides"),
+        ("minMemory: 2048.0", "only the whole number"),
+    ] {
+        let note = fault(yaml(text));
+        assert_eq!(note.severity, Severity::Warning, "{text}");
+        assert!(note.message.contains(part), "{text}: {}", note.message);
+    }
+}
+
+#[test]
+fn faults_of_yaml_name_their_column() {
+    // as in `## timeoutMin: "5"`
+    assert_eq!(fault(yaml("timeoutMin: \"5\"")).column, Some(16));
+    assert_eq!(fault(yaml("  tag: a")).column, Some(6));
+    assert_eq!(fault(json("{\"tag\": 5}")).column, None);
 }
 
 #[test]
@@ -220,7 +304,7 @@ proptest! {
     ) {
         let text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         let (_, notes) = yaml(&text);
-        for (_, line, message) in notes {
+        for Note { line, message, .. } in notes {
             prop_assert!(line >= 1 && line <= pairs.len() + 2);
             prop_assert!(!message.contains('\n'));
         }
@@ -256,7 +340,7 @@ proptest! {
         prop_assert_eq!(metadata.description, words.join(" "));
         prop_assert_eq!(metadata.tags, tags);
         prop_assert_eq!(metadata.timeout.map_or(0, |limit| limit.as_secs()), minutes * 60);
-        prop_assert_eq!(metadata.memory_mib.unwrap_or(0), memory);
+        prop_assert_eq!(metadata.needs.memory_mib.unwrap_or(0), memory);
         prop_assert_eq!(metadata.exclusive, exclusive);
     }
 }

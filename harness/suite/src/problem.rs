@@ -24,7 +24,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that is wrong with a test tree. Shown as `path:line: error: message`.
+/// One thing that is wrong with a test tree. Shown as `path:line:column: error: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// How bad it is.
@@ -33,6 +33,8 @@ pub struct Problem {
     pub file: PathBuf,
     /// The line, counted from 1, where there is one.
     pub line: Option<usize>,
+    /// The column, counted from 1 in characters, where it is known.
+    pub column: Option<usize>,
     /// The test it concerns, where it is one test.
     pub test: Option<String>,
     /// Whether an error keeps only [`Problem::test`] from running; any other error keeps the whole tree from it.
@@ -48,6 +50,7 @@ impl Problem {
             severity: Severity::Error,
             file: file.to_path_buf(),
             line,
+            column: None,
             test: None,
             blocks_test_only: false,
             message: message.into(),
@@ -60,6 +63,12 @@ impl Problem {
             severity: Severity::Warning,
             ..Problem::error(file, line, message)
         }
+    }
+
+    /// The same problem, known to be at this column of its line.
+    pub fn at_column(mut self, column: Option<usize>) -> Problem {
+        self.column = column;
+        self
     }
 
     /// The same problem, known to be in `test`.
@@ -80,8 +89,51 @@ impl fmt::Display for Problem {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
+            if let Some(column) = self.column {
+                write!(f, ":{column}")?;
+            }
         }
         write!(f, ": {}: {}", self.severity, self.message)
+    }
+}
+
+/// Something wrong in a text, before it is known which file that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub severity: Severity,
+    pub line: usize,
+    pub column: Option<usize>,
+    pub message: String,
+}
+
+impl Note {
+    pub fn error(line: usize, message: impl Into<String>) -> Note {
+        Note {
+            severity: Severity::Error,
+            line,
+            column: None,
+            message: message.into(),
+        }
+    }
+
+    pub fn warning(line: usize, message: impl Into<String>) -> Note {
+        Note {
+            severity: Severity::Warning,
+            ..Note::error(line, message)
+        }
+    }
+
+    pub fn at(mut self, column: usize) -> Note {
+        self.column = Some(column);
+        self
+    }
+
+    /// The problem that it is in `file`.
+    pub fn in_file(self, file: &Path) -> Problem {
+        Problem {
+            severity: self.severity,
+            ..Problem::error(file, Some(self.line), self.message).at_column(self.column)
+        }
     }
 }
 
@@ -110,6 +162,8 @@ mod tests {
     fn a_problem_reads_like_a_compiler_message() {
         let problem = Problem::error(Path::new("a/b"), Some(3), "unknown key `x`");
         assert_eq!(problem.to_string(), "a/b:3: error: unknown key `x`");
+        let problem = problem.at_column(Some(7));
+        assert_eq!(problem.to_string(), "a/b:3:7: error: unknown key `x`");
         let problem = Problem::warning(Path::new("a/b"), None, "odd");
         assert_eq!(problem.to_string(), "a/b: warning: odd");
     }

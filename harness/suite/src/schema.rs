@@ -1,30 +1,51 @@
-//! The metadata keys (kola's `externalTestMeta`) and how their values are converted, by the rules of Go's decoders.
+//! The metadata keys (kola's `externalTestMeta`, and `freshBoot`): the one table that the parser, the linter and the JSON
+//! schema go by.
 
-use kolea_yaml::{Node, Value};
-
-use crate::closest::closest;
-use crate::problem::Severity;
-
-/// What a key's value is.
+/// What a key's value is, and what it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Text,
+    /// A string; the pattern is for editors, and the parser checks more than that.
+    Text {
+        pattern: Option<&'static str>,
+    },
+    /// One of these strings, or none.
+    Choice(&'static [&'static str]),
     Bool,
-    Int,
-    TextList,
-    IntList,
+    /// 0, which says nothing, to this.
+    Int {
+        most: i64,
+    },
+    TextList {
+        pattern: Option<&'static str>,
+    },
+    /// Integers in this range.
+    IntList {
+        least: i64,
+        most: i64,
+    },
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Kind::Text => "a string",
+            Kind::Text { .. } | Kind::Choice(_) => "a string",
             Kind::Bool => "a boolean (true or false, without quotes)",
-            Kind::Int => "an integer without quotes",
-            Kind::TextList => "a list of strings",
-            Kind::IntList => "a list of integers",
+            Kind::Int { .. } => "an integer without quotes",
+            Kind::TextList { .. } => "a list of strings",
+            Kind::IntList { .. } => "a list of integers",
         }
     }
+}
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Nothing that a shared machine could not give.
+    Any,
+    /// Something of the machine, which therefore must be the test's own.
+    Machine,
+    /// The same, and only QEMU has it.
+    Qemu,
 }
 
 /// A key.
@@ -32,222 +53,194 @@ impl Kind {
 pub(crate) struct Key {
     pub name: &'static str,
     pub kind: Kind,
-    /// Whether it has its effect here; a test that sets any other key cannot run.
-    pub supported: bool,
+    pub scope: Scope,
+    /// What it means, for editors and documents.
+    pub about: &'static str,
 }
 
-const fn key(name: &'static str, kind: Kind) -> Key {
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key {
         name,
         kind,
-        supported: true,
+        scope: Scope::Any,
+        about,
     }
 }
 
-const fn unsupported(name: &'static str, kind: Kind) -> Key {
+const fn machine(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key {
-        name,
-        kind,
-        supported: false,
+        scope: Scope::Machine,
+        ..key(name, kind, about)
     }
 }
 
-/// Every key there is.
+const fn qemu(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key {
+        scope: Scope::Qemu,
+        ..key(name, kind, about)
+    }
+}
+
+const TEXT: Kind = Kind::Text { pattern: None };
+/// Names separated by blanks; a `!` before the first turns the list into an exclusion.
+const NAMES: Kind = Kind::Text {
+    pattern: Some("^\\s*!?[^!,]*$"),
+};
+const TAGS: Kind = Kind::Text {
+    pattern: Some("^[^!]*$"),
+};
+const DATE: Kind = Kind::Text {
+    pattern: Some("^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"),
+};
+/// A year, in minutes. Longer time limits are typing errors, as are machines with a PiB of memory or disk.
+const MINUTES: Kind = Kind::Int {
+    most: 366 * 24 * 60,
+};
+const MIB: Kind = Kind::Int {
+    most: 1024 * 1024 * 1024,
+};
+const GIB: Kind = Kind::Int { most: 1024 * 1024 };
+
+/// Every key there is, in the order of their names.
 pub(crate) const KEYS: &[Key] = &[
-    key("allowConfigWarnings", Kind::Bool),
-    key("architectures", Kind::Text),
-    key("conflicts", Kind::TextList),
-    key("creationDate", Kind::Text),
-    key("description", Kind::Text),
-    key("distros", Kind::Text),
-    key("exclusive", Kind::Bool),
-    key("freshBoot", Kind::Bool),
-    key("minDisk", Kind::Int),
-    key("minMemory", Kind::Int),
-    key("noInstanceCreds", Kind::Bool),
-    key("platforms", Kind::Text),
-    key("requiredTag", Kind::Text),
-    key("tags", Kind::Text),
-    key("timeoutMin", Kind::Int),
-    unsupported("additionalDisks", Kind::TextList),
-    unsupported("additionalNics", Kind::Int),
-    unsupported("appendFirstbootKernelArgs", Kind::Text),
-    unsupported("appendKernelArgs", Kind::Text),
-    unsupported("bindMountHostRO", Kind::TextList),
-    unsupported("bootFrom", Kind::Text),
-    unsupported("injectContainer", Kind::Bool),
-    unsupported("instanceType", Kind::Text),
-    unsupported("numaNodes", Kind::Bool),
-    unsupported("primaryDisk", Kind::Text),
-    unsupported("requiredHostPorts", Kind::IntList),
+    qemu(
+        "additionalDisks",
+        Kind::TextList {
+            pattern: Some("^[0-9]+G(:[^:]+)?$"),
+        },
+        "Empty disks besides the primary one, each SIZE[:OPTION[,OPTION…]], such as 5G or 5G:channel=nvme,serial=target. SIZE is a number of GiB and G; options are channel=virtio|nvme|scsi, 4k, 512e, mpath, serial=TEXT and wwn=NUMBER.",
+    ),
+    qemu(
+        "additionalNics",
+        Kind::Int { most: 16 },
+        "The number of network interfaces besides the primary one, 16 at most.",
+    ),
+    key(
+        "allowConfigWarnings",
+        Kind::Bool,
+        "Whether warnings about the Butane config are only shown. Otherwise they are errors.",
+    ),
+    qemu(
+        "appendFirstbootKernelArgs",
+        TEXT,
+        "Kernel arguments for the first boot.",
+    ),
+    qemu("appendKernelArgs", TEXT, "Kernel arguments for every boot."),
+    key(
+        "architectures",
+        NAMES,
+        "The architectures it runs on, by their RPM names (x86_64, aarch64, …), separated by blanks. A ! before the first excludes all of them instead; quote it in YAML.",
+    ),
+    qemu(
+        "bindMountHostRO",
+        Kind::TextList {
+            pattern: Some("^[^,]+,/.+$"),
+        },
+        "Directories of the host that the guest may read, each HOST,GUEST.",
+    ),
+    qemu(
+        "bootFrom",
+        Kind::Choice(&["iso", "iso-as-disk"]),
+        "What it boots from instead of the disk image: the live ISO as a CD (iso) or as a disk (iso-as-disk).",
+    ),
+    key(
+        "conflicts",
+        Kind::TextList { pattern: None },
+        "The names of tests that it must not share a machine with. Only for tests that are not exclusive.",
+    ),
+    key(
+        "creationDate",
+        DATE,
+        "The day (YYYY-MM-DD) on which the test was made. For 30 days from then on a failure is only a warning.",
+    ),
+    key("description", TEXT, "What the test proves, in one line."),
+    key(
+        "distros",
+        NAMES,
+        "The distributions it runs on (fcos, rhcos, scos, nestos, …), separated by blanks. A ! before the first excludes all of them instead; quote it in YAML.",
+    ),
+    key(
+        "exclusive",
+        Kind::Bool,
+        "Whether it needs a machine of its own (the default), or may share one with other tests.",
+    ),
+    key(
+        "freshBoot",
+        Kind::Bool,
+        "Whether its machine has to boot for it, rather than be a clone of one that did. The default depends on the name and the tags. kola does not know this key.",
+    ),
+    key(
+        "injectContainer",
+        Kind::Bool,
+        "Whether it gets the image's ostree container, at $KOLA_EXT_OSTREE_OCIARCHIVE.",
+    ),
+    machine(
+        "instanceType",
+        TEXT,
+        "The instance type of its machine in a cloud.",
+    ),
+    machine(
+        "minDisk",
+        GIB,
+        "The least size of the primary disk, in GiB. It overrides the size in primaryDisk.",
+    ),
+    machine("minMemory", MIB, "The least memory of its machine, in MiB."),
+    machine(
+        "noInstanceCreds",
+        Kind::Bool,
+        "Whether its machine in a cloud has no credentials of its own. Of no effect on QEMU.",
+    ),
+    qemu(
+        "numaNodes",
+        Kind::Bool,
+        "Whether its machine has two NUMA nodes.",
+    ),
+    key(
+        "platforms",
+        NAMES,
+        "The platforms it runs on (qemu, aws, …), separated by blanks. A ! before the first excludes all of them instead; quote it in YAML.",
+    ),
+    qemu(
+        "primaryDisk",
+        Kind::Text {
+            pattern: Some("^([0-9]+G)?(:[^:]+)?$"),
+        },
+        "What the primary disk is like, in the notation of additionalDisks; the size may be missing, as in :mpath.",
+    ),
+    key(
+        "requiredHostPorts",
+        Kind::IntList {
+            least: 1,
+            most: 65535,
+        },
+        "The host's TCP ports that no other test may use at the same time.",
+    ),
+    key(
+        "requiredTag",
+        TEXT,
+        "A tag without which, given by --tag, it does not run.",
+    ),
+    key(
+        "tags",
+        TAGS,
+        "Its tags, separated by blanks. Special ones are needs-internet, platform-independent, secure-boot and skip-base-checks.",
+    ),
+    key(
+        "timeoutMin",
+        MINUTES,
+        "How long it may take, in minutes, the boot of its machine included. 10 by default, 1 on a shared machine.",
+    ),
+];
+
+/// Tags that have an effect of their own.
+pub(crate) const SPECIAL_TAGS: [&str; 4] = [
+    "needs-internet",
+    "platform-independent",
+    "secure-boot",
+    "skip-base-checks",
 ];
 
 /// The key of that name, exactly.
 pub(crate) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
-}
-
-/// The language that the metadata is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Yaml,
-    Json,
-}
-
-impl Dialect {
-    fn find(self, name: &str) -> Option<&'static Key> {
-        find(name).or_else(|| match self {
-            Dialect::Yaml => None,
-            // encoding/json matches names case-insensitively
-            Dialect::Json => KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(name)),
-        })
-    }
-}
-
-/// A converted value.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Typed {
-    /// Nothing was given.
-    Empty,
-    Text(String),
-    Bool(bool),
-    Int(i64),
-    TextList(Vec<String>),
-    IntList(Vec<i64>),
-}
-
-impl Typed {
-    /// Whether it says no more than a missing key does.
-    pub fn is_default(&self) -> bool {
-        match self {
-            Typed::Empty => true,
-            Typed::Text(text) => text.trim().is_empty(),
-            Typed::Bool(is) => !is,
-            Typed::Int(is) => *is == 0,
-            Typed::TextList(items) => items.is_empty(),
-            Typed::IntList(items) => items.is_empty(),
-        }
-    }
-}
-
-/// A key that was set.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
-    pub key: &'static Key,
-    pub line: usize,
-    pub value: Typed,
-}
-
-/// Something wrong in the metadata.
-pub(crate) type Note = (Severity, usize, String);
-
-/// Converts a mapping. Whatever is wrong is in the notes, and left out of the entries.
-pub(crate) fn entries(root: &Node, dialect: Dialect) -> (Vec<Entry>, Vec<Note>) {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut notes = Vec::new();
-    let mut error = |line, message| notes.push((Severity::Error, line, message));
-    let pairs = match &root.value {
-        Value::Map(pairs) => pairs.as_slice(),
-        // YAML without a single key
-        Value::Null if dialect == Dialect::Yaml => &[],
-        other => {
-            let message = format!(
-                "the metadata must be a mapping of keys to values, and is {}",
-                other.kind()
-            );
-            error(root.line, message);
-            &[]
-        }
-    };
-    for (name, value) in pairs {
-        let Value::Text(text) = &name.value else {
-            error(
-                name.line,
-                format!("a key must be a string, and this is {}", name.value.kind()),
-            );
-            continue;
-        };
-        let Some(key) = dialect.find(text) else {
-            error(name.line, unknown(text));
-            continue;
-        };
-        if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-            let message = format!("`{text}` is given twice, first on line {}", first.line);
-            error(name.line, message);
-            continue;
-        }
-        match convert(&value.value, key.kind, dialect) {
-            // encoding/json leaves the field alone
-            Ok(Typed::Empty) if dialect == Dialect::Json => {}
-            Ok(value) => entries.push(Entry {
-                key,
-                line: name.line,
-                value,
-            }),
-            Err(message) => error(value.line, format!("`{}`: {message}", key.name)),
-        }
-    }
-    (entries, notes)
-}
-
-fn unknown(name: &str) -> String {
-    let close = closest(name, KEYS.iter().map(|key| key.name), 1);
-    match close.first() {
-        Some(close) => format!("unknown key `{name}`: did you mean `{close}`?"),
-        None => format!("unknown key `{name}`"),
-    }
-}
-
-fn convert(value: &Value, kind: Kind, dialect: Dialect) -> Result<Typed, String> {
-    match (kind, value) {
-        (_, Value::Null) => Ok(Typed::Empty),
-        (Kind::Text, value) => text(value, dialect).map(Typed::Text),
-        (Kind::Bool, Value::Bool { is, .. }) => Ok(Typed::Bool(*is)),
-        (Kind::Int, value) => int(value, dialect).map(Typed::Int),
-        (Kind::TextList, Value::List(items)) => items
-            .iter()
-            .map(|item| text(&item.value, dialect))
-            .collect::<Result<_, _>>()
-            .map(Typed::TextList),
-        (Kind::IntList, Value::List(items)) => items
-            .iter()
-            .map(|item| int(&item.value, dialect))
-            .collect::<Result<_, _>>()
-            .map(Typed::IntList),
-        (_, value) => Err(mismatch(value, kind)),
-    }
-}
-
-fn mismatch(value: &Value, kind: Kind) -> String {
-    match value {
-        Value::Tagged { tag, text } => format!(
-            "unquoted, `{tag}` is a YAML tag and says nothing here: write \"{}\" in quotes",
-            format!("{tag} {text}").trim_end()
-        ),
-        other => format!("{} is wanted, and this is {}", kind.name(), other.kind()),
-    }
-}
-
-fn text(value: &Value, dialect: Dialect) -> Result<String, String> {
-    match value {
-        Value::Text(text) => Ok(text.clone()),
-        // yaml.v2 takes any scalar as it was spelled
-        Value::Bool { raw, .. } | Value::Int { raw, .. } | Value::Float { raw, .. }
-            if dialect == Dialect::Yaml =>
-        {
-            Ok(raw.clone())
-        }
-        Value::Null => Ok(String::new()),
-        other => Err(mismatch(other, Kind::Text)),
-    }
-}
-
-fn int(value: &Value, dialect: Dialect) -> Result<i64, String> {
-    match value {
-        Value::Int { is, .. } => Ok(*is),
-        // yaml.v2 cuts the fraction off
-        Value::Float { is, .. } if dialect == Dialect::Yaml && is.abs() < 9e15 => Ok(*is as i64),
-        Value::Float { raw, .. } if !raw.contains('.') => Err(format!("{raw} is too large")),
-        other => Err(mismatch(other, Kind::Int)),
-    }
 }

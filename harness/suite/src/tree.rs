@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Where coreos-assembler installs tests of its own, whose names begin with `ext`.
+const INSTALLED: &str = "/usr/lib/coreos-assembler/tests/kola";
+
 /// A folder of external tests and what their names begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestTree {
@@ -16,26 +19,6 @@ impl TestTree {
     /// The tree of `-E DIR`: `DIR/tests/kola`, with the prefix `ext.<last part of DIR>`. None where `DIR` has no
     /// tests; an error where there is no `DIR`.
     pub fn from_exttest(dir: &Path) -> io::Result<Option<TestTree>> {
-        if !dir.metadata()?.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotADirectory,
-                format!("{} is not a directory", dir.display()),
-            ));
-        }
-        let tests = dir.join("tests/kola");
-        match tests.metadata() {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => return Ok(None),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        }
         let resolved;
         let name = match dir.file_name() {
             Some(name) => Some(name),
@@ -45,19 +28,52 @@ impl TestTree {
                 resolved.file_name()
             }
         };
-        let Some(name) = name.and_then(|name| name.to_str()) else {
-            return Err(io::Error::new(
+        match name.and_then(|name| name.to_str()) {
+            Some(name) => TestTree::in_dir(dir, &format!("ext.{name}")),
+            None => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
                     "{} has no name that a test's name can begin with",
                     dir.display()
                 ),
+            )),
+        }
+    }
+
+    /// The tree in `DIR/tests/kola`, with names that begin with `prefix`: `ext.config` for the `src/config` of a build
+    /// working directory. None where `DIR` has no tests; an error where there is no `DIR`.
+    pub fn in_dir(dir: &Path, prefix: &str) -> io::Result<Option<TestTree>> {
+        if !dir.metadata()?.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                format!("{} is not a directory", dir.display()),
             ));
-        };
-        Ok(Some(TestTree {
-            dir: tests,
-            prefix: format!("ext.{name}"),
-        }))
+        }
+        TestTree::at(dir.join("tests/kola"), prefix)
+    }
+
+    /// The tests that are installed together with coreos-assembler, with the prefix `ext`, if there are any.
+    pub fn installed() -> io::Result<Option<TestTree>> {
+        TestTree::at(PathBuf::from(INSTALLED), "ext")
+    }
+
+    fn at(tests: PathBuf, prefix: &str) -> io::Result<Option<TestTree>> {
+        match tests.metadata() {
+            Ok(found) if found.is_dir() => Ok(Some(TestTree {
+                dir: tests,
+                prefix: prefix.to_owned(),
+            })),
+            Ok(_) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -76,5 +92,9 @@ mod tests {
         assert_eq!(prefix(&dir.join("tests/..")), "ext.core");
         assert_eq!(TestTree::from_exttest(root.path()).unwrap(), None);
         assert!(TestTree::from_exttest(&root.path().join("missing")).is_err());
+        let config = TestTree::in_dir(&dir, "ext.config").unwrap().unwrap();
+        assert_eq!(config.prefix, "ext.config");
+        assert_eq!(config.dir, dir.join("tests/kola"));
+        assert!(TestTree::installed().is_ok());
     }
 }

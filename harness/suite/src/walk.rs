@@ -7,10 +7,25 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::data::DataScan;
 use crate::problem::Problem;
 use crate::tree::TestTree;
 
-/// A directory with at least one test in it.
+/// What a file or a directory is, however it is reached.
+pub(crate) type Identity = (u64, u64);
+
+pub(crate) fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+/// A config beside the tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigFile {
+    pub path: PathBuf,
+    pub identity: Identity,
+}
+
+/// A directory with at least one test in it, or with a config.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directory {
     /// What the names of its tests begin with.
@@ -18,13 +33,15 @@ pub(crate) struct Directory {
     /// The executables, sorted by name.
     pub executables: Vec<PathBuf>,
     /// `config.ign`.
-    pub ignition: Option<PathBuf>,
+    pub ignition: Option<ConfigFile>,
     /// `config.bu`.
-    pub butane: Option<PathBuf>,
+    pub butane: Option<ConfigFile>,
     /// `kola.json`.
     pub kola_json: Option<PathBuf>,
     /// `data`.
     pub data: Option<PathBuf>,
+    /// What keeps its tests from running, and no others: files and messages.
+    pub faults: Vec<(PathBuf, String)>,
 }
 
 impl Directory {
@@ -43,17 +60,20 @@ impl Directory {
     }
 }
 
-/// What a directory is, however it is reached.
-type Identity = (u64, u64);
-
-fn identity(metadata: &Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
+/// What a tree consists of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Every directory that holds tests, those below a directory before it.
+    pub directories: Vec<Directory>,
+    /// Configs in directories that hold no test.
+    pub idle_configs: Vec<ConfigFile>,
 }
 
-/// Every directory of the tree that holds tests, in the order of their paths.
-pub(crate) fn walk(tree: &TestTree, problems: &mut Vec<Problem>) -> Vec<Directory> {
+/// Goes through the tree. `data` knows the data directories of other trees already.
+pub(crate) fn walk(tree: &TestTree, data: &mut DataScan, problems: &mut Vec<Problem>) -> Walked {
     let mut walk = Walk {
-        found: Vec::new(),
+        found: Walked::default(),
+        data,
         problems,
         above: Vec::new(),
     };
@@ -64,8 +84,20 @@ pub(crate) fn walk(tree: &TestTree, problems: &mut Vec<Problem>) -> Vec<Director
     walk.found
 }
 
+/// Why something cannot be read, and what to do.
+pub(crate) fn why_unreadable(path: &Path, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound && path.is_symlink() {
+        "the symlink leads nowhere: fix or remove it".to_owned()
+    } else {
+        format!("cannot be read: {error}")
+    }
+}
+
+pub(crate) const LOOP: &str = "the symlink leads to a directory that it is in: remove it";
+
 struct Walk<'a> {
-    found: Vec<Directory>,
+    found: Walked,
+    data: &'a mut DataScan,
     problems: &'a mut Vec<Problem>,
     /// The directories that the current one is in; one that is met again below itself is a loop.
     above: Vec<Identity>,
@@ -73,12 +105,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        let dangling = error.kind() == io::ErrorKind::NotFound && path.is_symlink();
-        let message = if dangling {
-            "the symlink leads nowhere: fix or remove it".to_owned()
-        } else {
-            format!("cannot be read: {error}")
-        };
+        let message = why_unreadable(path, error);
         self.problems.push(Problem::error(path, None, message));
     }
 
@@ -88,11 +115,7 @@ impl Walk<'_> {
 
     fn directory(&mut self, path: &Path, own: Identity, prefix: &str) {
         if self.above.contains(&own) {
-            self.problems.push(Problem::error(
-                path,
-                None,
-                "the symlink leads to a directory that it is in: remove it",
-            ));
+            self.problems.push(Problem::error(path, None, LOOP));
             return;
         }
         let entries = fs::read_dir(path)
@@ -120,15 +143,26 @@ impl Walk<'_> {
         }
         self.above.pop();
         if directory.executables.is_empty() {
-            if let Some(path) = directory.kola_json.take() {
-                self.warn(
-                    &path,
-                    "applies to no test: a directory's kola.json is not inherited by those below it",
-                );
-            }
-            return;
+            self.without_tests(directory);
+        } else {
+            self.found.directories.push(directory);
         }
-        self.found.push(directory);
+    }
+
+    fn without_tests(&mut self, directory: Directory) {
+        if let Some(path) = &directory.kola_json {
+            self.warn(
+                path,
+                "applies to no test: a directory's kola.json is not inherited by those below it",
+            );
+        }
+        for (path, message) in &directory.faults {
+            self.warn(path, message);
+        }
+        let configs = [directory.butane, directory.ignition];
+        self.found
+            .idle_configs
+            .extend(configs.into_iter().flatten());
     }
 
     fn entry(&mut self, into: &mut Directory, name: &OsStr, path: PathBuf, metadata: &Metadata) {
@@ -137,7 +171,8 @@ impl Walk<'_> {
         if metadata.is_dir() {
             match text {
                 "data" => {
-                    self.data(&path, identity(metadata));
+                    let faults = self.data.faults(&path, identity(metadata));
+                    into.faults.extend_from_slice(&faults);
                     into.data = Some(path);
                 }
                 _ if text.contains(char::is_control) => self.bad_name(&path),
@@ -162,21 +197,21 @@ impl Walk<'_> {
                         "is executable, so kola would run it as a test: chmod -x",
                     );
                 }
-                let slot = match text {
-                    "config.ign" => &mut into.ignition,
-                    "config.bu" => &mut into.butane,
-                    _ => &mut into.kola_json,
-                };
-                *slot = Some(path);
+                let identity = identity(metadata);
+                match text {
+                    "config.ign" => into.ignition = Some(ConfigFile { path, identity }),
+                    "config.bu" => into.butane = Some(ConfigFile { path, identity }),
+                    _ => into.kola_json = Some(path),
+                }
             }
-            "config.fcc" => self.problems.push(Problem::error(
-                &path,
-                None,
-                "config.fcc is no longer read, and kola drops the tests beside it: turn it into config.ign",
+            "config.fcc" => into.faults.push((
+                path,
+                "is in a format that became Butane and is no longer read (kola drops the tests beside it): rename it to config.bu"
+                    .to_owned(),
             )),
             _ if executable && text.contains(char::is_control) => self.bad_name(&path),
             _ if executable => into.executables.push(path),
-            _ => self.not_executable(&path),
+            _ => self.not_executable(&path, metadata.mode()),
         }
     }
 
@@ -188,7 +223,14 @@ impl Walk<'_> {
         ));
     }
 
-    fn not_executable(&mut self, path: &Path) {
+    fn not_executable(&mut self, path: &Path, mode: u32) {
+        if mode & 0o110 != 0 {
+            self.warn(
+                path,
+                "is executable, but not for others, so it is no test: chmod a+x, or chmod a-x",
+            );
+            return;
+        }
         let mut start = [0; 2];
         let read = File::open(path).and_then(|mut file| file.read(&mut start));
         if matches!(read, Ok(2)) && start == *b"#!" {
@@ -197,38 +239,5 @@ impl Walk<'_> {
                 "starts with `#!` but is not executable for others, so it is no test: chmod a+x, or move it to data",
             );
         }
-    }
-
-    /// Looks for loops in a data directory, which is copied with its symlinks followed.
-    fn data(&mut self, path: &Path, own: Identity) {
-        if self.above.contains(&own) {
-            self.problems.push(Problem::error(
-                path,
-                None,
-                "the symlink leads to a directory that it is in: remove it",
-            ));
-            return;
-        }
-        let entries = match fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(path, &error),
-        };
-        self.above.push(own);
-        for entry in entries.flatten() {
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if kind.is_file() {
-                continue;
-            }
-            match entry.path().metadata() {
-                Ok(metadata) if metadata.is_dir() => {
-                    self.data(&entry.path(), identity(&metadata));
-                }
-                Ok(_) => {}
-                Err(error) => self.unreadable(&entry.path(), &error),
-            }
-        }
-        self.above.pop();
     }
 }

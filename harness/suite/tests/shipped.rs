@@ -89,6 +89,8 @@ fn every_file_of_broken_has_its_problem() {
         .collect();
     let expected = [
         "bad-date",
+        "bad-disk",
+        "bad-port",
         "beyond-8-kib",
         "config.bu",
         "config.fcc",
@@ -105,12 +107,12 @@ fn every_file_of_broken_has_its_problem() {
         "not-yaml",
         "quoted-boolean",
         "quoted-integer",
+        "resembles-metadata",
         "shared-with-memory",
         "trailing-json",
         "two-blocks",
         "unknown-key",
         "unquoted-exclusion",
-        "unsupported",
         "unterminated",
         "up",
         "wrong-type",

@@ -1,36 +1,55 @@
-//! YAML as Go's yaml.v2 reads it, since that is what the existing tests are written for: YAML 1.1 booleans and octal
-//! numbers, `_` in numbers. The events come from a YAML parser; what a plain scalar means is decided here.
+//! From YAML's events to values. The events come from a YAML parser; what they mean to a Go program is decided here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
-use crate::{Node, SyntaxError, Value};
+use crate::scalar::plain;
+use crate::{Dialect, Node, SyntaxError, Value};
 
-/// Reads the first document of `text`, whose first line is line `first_line` of its file.
+/// How many keys merge keys (`<<`) may bring in altogether: far more than any config has, and few enough to fit into memory.
+const MOST_MERGED_KEYS: usize = 1_000_000;
+
+/// How deep values may nest when aliases are followed. The parser limits what is written nested; aliases of aliases are not, and
+/// whoever walks or drops such a value does it on the stack.
+const DEEPEST: usize = 512;
+
+/// Reads the first document of `text`, whose first line is line `first_line` of its file, as yaml.v2 does.
 ///
 /// No document at all is [`Value::Null`].
 pub fn parse(text: &str, first_line: usize) -> Result<Node, SyntaxError> {
+    parse_as(text, first_line, Dialect::V2)
+}
+
+/// Reads the first document of `text` as [`parse`] does, in the dialect of one of Go's libraries.
+pub fn parse_as(text: &str, first_line: usize, dialect: Dialect) -> Result<Node, SyntaxError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
+    // so does libyaml, which Go's libraries are made from
+    options.block_scalar_eof_without_line_feed = true;
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(text, options),
+        dialect,
         first_line,
         line: first_line,
         column: 1,
         anchors: HashMap::new(),
+        merged_keys: 0,
     };
     builder.document()
 }
 
 struct Builder<'input> {
     parser: Parser<'input, granit_parser::StrInput<'input>>,
+    dialect: Dialect,
     first_line: usize,
     /// Where the last event began.
     line: usize,
     column: usize,
-    anchors: HashMap<usize, Node>,
+    /// What the anchors stand for, and how deep it nests.
+    anchors: HashMap<usize, (Node, usize)>,
+    merged_keys: usize,
 }
 
 impl<'input> Builder<'input> {
@@ -66,7 +85,7 @@ impl<'input> Builder<'input> {
                 Event::DocumentStart(..) => {
                     return Err(self.error("there is a second YAML document"));
                 }
-                event => root = Some(self.node(event)?),
+                event => root = Some(self.node(event)?.0),
             }
         }
         Ok(root.unwrap_or(Node {
@@ -76,8 +95,11 @@ impl<'input> Builder<'input> {
         }))
     }
 
-    /// The next node, or none where `end` says that the collection is over.
-    fn item(&mut self, end: fn(&Event<'input>) -> bool) -> Result<Option<Node>, SyntaxError> {
+    /// The next node and how deep it nests, or none where `end` says that the collection is over.
+    fn item(
+        &mut self,
+        end: fn(&Event<'input>) -> bool,
+    ) -> Result<Option<(Node, usize)>, SyntaxError> {
         match self.next()? {
             None => Err(self.error("the text ends too early")),
             Some(event) if end(&event) => Ok(None),
@@ -85,52 +107,146 @@ impl<'input> Builder<'input> {
         }
     }
 
-    /// The node that begins with `event`. The parser itself limits how deep nodes may nest.
-    fn node(&mut self, event: Event<'input>) -> Result<Node, SyntaxError> {
+    /// The node that begins with `event`, and how deep it nests.
+    fn node(&mut self, event: Event<'input>) -> Result<(Node, usize), SyntaxError> {
         let (line, column) = (self.line, self.column);
-        let (anchor, value) = match event {
+        let (anchor, value, depth) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                (anchor, scalar(&text, style, tag.as_deref()))
+                let value = scalar(&text, style, tag.as_deref(), self.dialect);
+                (anchor, value, 1)
             }
             Event::SequenceStart(_, anchor, _) => {
                 let mut items = Vec::new();
-                while let Some(item) = self.item(|event| matches!(event, Event::SequenceEnd))? {
+                let mut deepest = 0;
+                while let Some((item, depth)) =
+                    self.item(|event| matches!(event, Event::SequenceEnd))?
+                {
+                    deepest = deepest.max(depth);
                     items.push(item);
                 }
-                (anchor, Value::List(Rc::new(items)))
+                (anchor, Value::List(Rc::new(items)), deepest + 1)
             }
             Event::MappingStart(_, anchor, _) => {
-                let mut pairs = Vec::new();
-                while let Some(key) = self.item(|event| matches!(event, Event::MappingEnd))? {
-                    let Some(value) = self.item(|_| false)? else {
-                        break;
-                    };
-                    pairs.push((key, value));
-                }
-                (anchor, Value::Map(Rc::new(pairs)))
+                let (pairs, deepest) = self.pairs()?;
+                (anchor, Value::Map(Rc::new(pairs)), deepest + 1)
             }
             Event::Alias(id) => match self.anchors.get(&id) {
                 // Lists and mappings are shared, not copied, so aliases of aliases stay cheap.
-                Some(node) => (0, node.value.clone()),
+                Some((node, depth)) => (0, node.value.clone(), *depth),
                 None => return Err(self.error("an alias stands inside its own anchor")),
             },
             _ => return Err(self.error("the YAML is malformed")),
         };
+        if depth > DEEPEST {
+            return Err(SyntaxError {
+                line,
+                message: format!("aliases nest values more than {DEEPEST} deep"),
+            });
+        }
         let node = Node {
             line,
             column,
             value,
         };
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, (node.clone(), depth));
         }
-        Ok(node)
+        Ok((node, depth))
+    }
+
+    /// The keys and values of a mapping, after its beginning, and how deep the deepest nests. What merge keys name stands after the
+    /// mapping's own keys.
+    fn pairs(&mut self) -> Result<(Vec<(Node, Node)>, usize), SyntaxError> {
+        let mut pairs = Vec::new();
+        let mut merged = Vec::new();
+        let mut deepest = 0;
+        loop {
+            let Some(event) = self.next()? else {
+                return Err(self.error("the text ends too early"));
+            };
+            if event == Event::MappingEnd {
+                break;
+            }
+            let merges = is_merge_key(&event);
+            let (key, key_depth) = self.node(event)?;
+            let Some((value, depth)) = self.item(|_| false)? else {
+                break;
+            };
+            deepest = deepest.max(depth).max(key_depth);
+            if merges {
+                merged.push(value);
+            } else {
+                pairs.push((key, value));
+            }
+        }
+        if !merged.is_empty() {
+            let mut known: HashSet<String> =
+                pairs.iter().filter_map(|(key, _)| name(key)).collect();
+            for value in &merged {
+                self.merge(value, &mut known, &mut pairs)?;
+            }
+        }
+        Ok((pairs, deepest))
+    }
+
+    /// Adds the pairs of a mapping, or of a list of mappings, whose keys are not `known` yet.
+    fn merge(
+        &mut self,
+        from: &Node,
+        known: &mut HashSet<String>,
+        pairs: &mut Vec<(Node, Node)>,
+    ) -> Result<(), SyntaxError> {
+        let wrong = || SyntaxError {
+            line: from.line,
+            message: "a merge key (`<<`) needs a mapping or a list of mappings".to_owned(),
+        };
+        let maps: &[Node] = match &from.value {
+            Value::Map(_) => std::slice::from_ref(from),
+            Value::List(items) => items,
+            _ => return Err(wrong()),
+        };
+        for map in maps {
+            let Value::Map(items) = &map.value else {
+                return Err(wrong());
+            };
+            self.merged_keys += items.len();
+            if self.merged_keys > MOST_MERGED_KEYS {
+                return Err(SyntaxError {
+                    line: from.line,
+                    message: format!("merge keys bring in more than {MOST_MERGED_KEYS} keys"),
+                });
+            }
+            for (key, value) in items.iter() {
+                if name(key).is_none_or(|name| known.insert(name)) {
+                    pairs.push((key.clone(), value.clone()));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+fn is_merge_key(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(text, style, _, tag) => {
+            text == "<<"
+                && match tag {
+                    None => *style == ScalarStyle::Plain,
+                    Some(tag) => tag.is_yaml_core_schema_tag("merge"),
+                }
+        }
+        _ => false,
+    }
+}
+
+/// What a key is called, if it is a scalar.
+fn name(key: &Node) -> Option<String> {
+    key.value.scalar_text().map(str::to_owned)
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, dialect: Dialect) -> Value {
     match tag {
-        None if style == ScalarStyle::Plain => plain(text),
+        None if style == ScalarStyle::Plain => plain(text, dialect),
         None => Value::Text(text.to_owned()),
         // `!` alone and `!!str` both say: this is text.
         Some(tag) if tag.is_yaml_core_schema_tag("str") || tag.original() == "!" => {
@@ -143,136 +259,10 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     }
 }
 
-/// What an unquoted scalar means (yaml.v2, resolve.go).
-fn plain(text: &str) -> Value {
-    let raw = || text.to_owned();
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-            return Value::Bool {
-                is: true,
-                raw: raw(),
-            };
-        }
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            return Value::Bool {
-                is: false,
-                raw: raw(),
-            };
-        }
-        _ => {}
-    }
-    if !text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
-        return Value::Text(raw());
-    }
-    let digits: String = text.chars().filter(|&char| char != '_').collect();
-    if let Some(is) = integer(&digits) {
-        return Value::Int { is, raw: raw() };
-    }
-    match float(&digits) {
-        Some(is) => Value::Float { is, raw: raw() },
-        None => Value::Text(raw()),
-    }
-}
-
-/// Go's `strconv.ParseInt` with base 0, for text without underscores.
-fn integer(text: &str) -> Option<i64> {
-    let (negative, body) = match text.strip_prefix('-') {
-        Some(body) => (true, body),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let lower = body.to_ascii_lowercase();
-    let (radix, digits) = match lower.as_bytes() {
-        [b'0', b'x', ..] => (16, &lower[2..]),
-        [b'0', b'o', ..] => (8, &lower[2..]),
-        [b'0', b'b', ..] => (2, &lower[2..]),
-        [b'0', _, ..] => (8, &lower[1..]),
-        _ => (10, lower.as_str()),
-    };
-    // from_str_radix would take a second sign
-    if !digits.starts_with(|first: char| first.is_digit(radix)) {
-        return None;
-    }
-    let is = i128::from_str_radix(digits, radix).ok()?;
-    i64::try_from(if negative { -is } else { is }).ok()
-}
-
-/// `[-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?`, the floats of yaml.v2.
-fn float(text: &str) -> Option<f64> {
-    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (mantissa, exponent) = match body.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (body, None),
-    };
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or(("", mantissa));
-    let mantissa_fits = all_digits(whole) && all_digits(fraction) && !fraction.is_empty();
-    let exponent_fits = exponent.is_none_or(|exponent| {
-        exponent
-            .strip_prefix(['-', '+'])
-            .is_some_and(|digits| !digits.is_empty() && all_digits(digits))
-    });
-    if mantissa_fits && exponent_fits {
-        text.parse().ok()
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn plain_scalars_mean_what_yaml_1_1_says() {
-        let int = |text: &str| match plain(text) {
-            Value::Int { is, .. } => Some(is),
-            _ => None,
-        };
-        for (text, is) in [
-            ("5", 5),
-            ("-5", -5),
-            ("+5", 5),
-            ("0x10", 16),
-            ("1_000", 1000),
-            ("0644", 0o644),
-            ("0o17", 0o17),
-            ("0b101", 5),
-            ("0", 0),
-        ] {
-            assert_eq!(int(text), Some(is), "{text}");
-        }
-        for text in ["08", "1.5", "1e+3", ".5", "-.5"] {
-            assert!(matches!(plain(text), Value::Float { .. }), "{text}");
-        }
-        for text in [
-            "2024-01-02",
-            "1.2.3",
-            "0x",
-            "--5",
-            "-",
-            "5.",
-            "1e3",
-            "-+5",
-            "0x-5",
-        ] {
-            assert!(matches!(plain(text), Value::Text(_)), "{text}");
-        }
-        for text in ["yes", "On", "TRUE", "y"] {
-            assert!(
-                matches!(plain(text), Value::Bool { is: true, .. }),
-                "{text}"
-            );
-        }
-        for text in ["no", "off", "False", "n"] {
-            assert!(
-                matches!(plain(text), Value::Bool { is: false, .. }),
-                "{text}"
-            );
-        }
-        assert_eq!(plain("~"), Value::Null);
-    }
 
     #[test]
     fn nodes_know_their_lines() {
@@ -300,6 +290,72 @@ mod tests {
     }
 
     #[test]
+    fn chains_of_aliases_end_before_the_stack_does() {
+        let mut text = String::from("- &a0 [x]\n");
+        for level in 1..100_000 {
+            text.push_str(&format!("- &a{level} [*a{}]\n", level - 1));
+        }
+        let error = parse(&text, 1).unwrap_err();
+        assert!(error.message.contains("512 deep"), "{error:?}");
+        assert!(parse(&"[".repeat(100_000), 1).is_err());
+    }
+
+    fn keys_and_values(text: &str, dialect: Dialect) -> Vec<(String, String)> {
+        let root = parse_as(text, 1, dialect).unwrap();
+        let Value::Map(pairs) = &root.value else {
+            panic!("{root:?}")
+        };
+        let Value::Map(pairs) = &pairs.last().unwrap().1.value else {
+            panic!("{pairs:?}")
+        };
+        pairs
+            .iter()
+            .map(|(key, value)| (name(key).unwrap(), name(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn merge_keys_give_way_to_a_mappings_own_keys() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        for dialect in [Dialect::V2, Dialect::V3] {
+            let text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\n";
+            assert_eq!(
+                keys_and_values(&format!("{text}c: {{<<: *a, y: 9}}\n"), dialect),
+                [pair("y", "9"), pair("x", "1")]
+            );
+            // the first of a list wins
+            assert_eq!(
+                keys_and_values(&format!("{text}c: {{<<: [*a, *b]}}\n"), dialect),
+                [pair("x", "1"), pair("y", "2"), pair("z", "4")]
+            );
+            // quotes make it a key like any other
+            assert_eq!(
+                keys_and_values("c: {'<<': 1}\n", dialect),
+                [pair("<<", "1")]
+            );
+            let error = parse_as("a: 1\nb: {<<: 5}\n", 1, dialect).unwrap_err();
+            assert_eq!(error.line, 2);
+        }
+    }
+
+    #[test]
+    fn merge_keys_cannot_explode() {
+        let many: String = (0..20_000).map(|key| format!("k{key}: 1, ")).collect();
+        let mut text = format!("a: &a {{{many}}}\n");
+        for copy in 0..20_000 {
+            text.push_str(&format!("b{copy}: {{<<: *a}}\n"));
+        }
+        let error = parse(&text, 1).unwrap_err();
+        assert!(error.message.contains("1000000 keys"), "{error:?}");
+    }
+
+    #[test]
+    fn a_block_cut_by_the_end_of_the_text_has_no_line_feed() {
+        let root = parse("|\n  text", 1).unwrap();
+        assert_eq!(root.value, Value::Text("text".to_owned()));
+    }
+
+    #[test]
     fn errors_name_the_line() {
         let error = parse("a: 1\nb: [\n", 5).unwrap_err();
         assert!(error.line >= 6, "{error:?}");
@@ -316,11 +372,6 @@ mod tests {
         #[test]
         fn no_yaml_like_text_makes_it_panic(text in "[-:a!&*\\[\\]{}, \n'\"|>0-9._~#%@]{0,60}") {
             let _ = parse(&text, 1);
-        }
-
-        #[test]
-        fn numbers_read_as_they_were_written(number: i64) {
-            prop_assert_eq!(integer(&number.to_string()), Some(number));
         }
     }
 }

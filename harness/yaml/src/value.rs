@@ -55,6 +55,17 @@ pub enum Value {
 }
 
 impl Value {
+    /// How a scalar was spelled; nothing for lists, mappings and nulls.
+    pub fn scalar_text(&self) -> Option<&str> {
+        match self {
+            Value::Bool { raw, .. } | Value::Int { raw, .. } | Value::Float { raw, .. } => {
+                Some(raw)
+            }
+            Value::Text(text) | Value::Tagged { text, .. } => Some(text),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
     /// The word for error messages.
     pub fn kind(&self) -> &'static str {
         match self {

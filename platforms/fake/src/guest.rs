@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kolea_machine::{DownKind, Exec, ExecOutput, Line, MachineError, Unit};
 
-use crate::Step;
 use crate::machine::Hardware;
 use crate::platform::Shared;
+use crate::{Rebase, Step};
 
 /// The agent's exit status for a unit that failed.
 const UNIT_FAILED: i32 = 10;
@@ -35,6 +35,8 @@ struct State {
     after: After,
     services: HashMap<String, Service>,
     failed_units: Vec<String>,
+    /// What fails in the next boot.
+    next_failed: Option<String>,
     soft_reboots: u32,
     boots: u32,
 }
@@ -115,13 +117,47 @@ impl Guest {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Answers a command. Never, while the guest can't be reached.
     pub async fn exec(&self, exec: &Exec) -> Result<ExecOutput, MachineError> {
         if self.hardware.boot.borrow().is_none() {
             std::future::pending::<()>().await;
         }
         match exec.label {
-            "check" => Ok(output(0, self.health(), "")),
+            "check" => {
+                let (id, variant) = self.shared().os.clone();
+                let variant = variant.map_or_else(String::new, |id| format!("variant={id}\n"));
+                Ok(output(
+                    0,
+                    format!("{}os={id}\n{variant}", self.health()),
+                    "",
+                ))
+            }
+            "copy" => {
+                self.shared().stats.copied += exec.stdin.len();
+                Ok(output(0, "", ""))
+            }
+            "rebase" => {
+                let rebase = {
+                    let mut shared = self.shared();
+                    shared.rebases.push(exec.command.clone());
+                    shared.rebase.clone()
+                };
+                match rebase {
+                    Rebase::Ok => {}
+                    Rebase::Slow(time) => tokio::time::sleep(time).await,
+                    Rebase::Fails(reason) => return Ok(output(1, "", reason)),
+                    Rebase::Breaks(unit) => self.state().next_failed = Some(unit),
+                }
+                Ok(output(0, "", ""))
+            }
+            "reboot" => {
+                self.reboot();
+                Ok(output(0, "", ""))
+            }
             "install" => {
                 self.state().services.extend(units_in(exec));
                 Ok(output(0, "", ""))
@@ -164,6 +200,8 @@ impl Guest {
             let mut state = self.state();
             state.boots += 1;
             state.failed_units.clear();
+            let next = state.next_failed.take();
+            state.failed_units.extend(next);
             state.boots
         };
         self.hardware.boot.send_replace(None);
@@ -184,8 +222,7 @@ impl Guest {
                 return Ok(output(1, "", format!("Unit {unit} not found.")));
             };
             if mark.is_none() {
-                let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-                service.script = shared.script(&service.test);
+                service.script = self.shared().script(&service.test);
                 service.next = 0;
             }
             service.identifier.clone()
@@ -316,7 +353,7 @@ fn health(failed_units: &[String]) -> String {
     } else {
         "degraded"
     };
-    let mut text = format!("Version=257\nSystemState={state}\nlisted\nvariant=coreos\n");
+    let mut text = format!("Version=257\nSystemState={state}\nlisted\n");
     for unit in failed_units {
         text.push_str(&format!("failed={unit}\n"));
     }

@@ -13,4 +13,4 @@ mod template;
 
 pub use machine::FakeMachine;
 pub use platform::{FakePlatform, Stats};
-pub use script::{Boot, Freeze, Step};
+pub use script::{Boot, Freeze, Rebase, Step};

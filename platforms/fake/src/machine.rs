@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kolea_machine::{
-    BootId, Down, DownKind, Exec, ExecOutput, JournalEntry, Line, Machine, MachineError, Step, Unit,
+    BootId, Down, DownKind, Exec, ExecOutput, JournalEntry, Line, Machine, MachineError, SshLogin,
+    Step, Unit,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -258,6 +259,15 @@ impl Machine for FakeMachine {
 
     fn resets(&self) -> watch::Receiver<u32> {
         self.hardware.resets.subscribe()
+    }
+
+    fn ssh_login(&self) -> Option<SshLogin> {
+        Some(SshLogin {
+            host: "127.0.0.1".to_owned(),
+            port: 22,
+            user: "core".to_owned(),
+            private_key: format!("the key of {}", self.id),
+        })
     }
 
     async fn stop(&self) -> String {

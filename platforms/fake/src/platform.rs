@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use kolea_machine::{
     CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
-    Template, TemplateOrder, Unit,
+    Provision, Template, TemplateOrder, Unit,
 };
 use kolea_model::{Firmware, MachineNeeds, MachineSpec};
 
 use crate::machine::{Beginning, FakeMachine};
 use crate::template::{FakeTemplate, equal};
-use crate::{Boot, Freeze, Step};
+use crate::{Boot, Freeze, Rebase, Step};
 
 /// Memory of a machine whose test does not ask for any, in MiB.
 const DEFAULT_MEMORY: u64 = 1024;
@@ -41,6 +41,8 @@ pub struct Stats {
     pub kept: usize,
     /// Most machines that were coming up at once.
     pub peak_booting: usize,
+    /// Bytes of large files that were copied to machines.
+    pub copied: usize,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +59,14 @@ pub(crate) struct Shared {
     runs: HashMap<String, usize>,
     launches: HashMap<String, usize>,
     woken: HashMap<String, usize>,
-    stats: Stats,
+    pub stats: Stats,
+    /// `ID` and `VARIANT_ID` of os-release.
+    pub os: (String, Option<String>),
+    pub rebase: Rebase,
+    /// The commands that rebased a machine.
+    pub rebases: Vec<String>,
+    /// What each machine that boots was provisioned with, by its owner.
+    provisions: Vec<(String, Provision)>,
     left_behind: Vec<String>,
 }
 
@@ -159,6 +168,33 @@ impl FakePlatform {
             not_clonable: None,
             shared: Arc::default(),
         }
+        .os("fixture", Some("coreos"))
+    }
+
+    /// What os-release of all machines says: `ID` and `VARIANT_ID`.
+    #[must_use]
+    pub fn os(self, id: &str, variant_id: Option<&str>) -> Self {
+        self.shared().os = (id.to_owned(), variant_id.map(str::to_owned));
+        self
+    }
+
+    /// How rebasing a machine goes.
+    #[must_use]
+    pub fn rebase(self, rebase: Rebase) -> Self {
+        self.shared().rebase = rebase;
+        self
+    }
+
+    /// The commands that rebased a machine so far.
+    pub fn rebases(&self) -> Vec<String> {
+        self.shared().rebases.clone()
+    }
+
+    /// What the machines of a group that booted were provisioned with, one after the other.
+    pub fn provisions(&self, owner: &str) -> Vec<Provision> {
+        let shared = self.shared();
+        let own = shared.provisions.iter().filter(|(of, _)| of == owner);
+        own.map(|(_, provision)| provision.clone()).collect()
     }
 
     /// How many of the host's CPUs a machine keeps busy while it boots.
@@ -282,6 +318,8 @@ impl Platform for FakePlatform {
         let (boot, number) = {
             let mut shared = self.shared();
             shared.stats.ordered += 1;
+            let provision = request.provision.clone();
+            shared.provisions.push((request.owner.clone(), provision));
             let boot = shared.boot(&request.owner);
             if let Boot::LaunchFails(reason) = boot {
                 return Err(MachineError::Launch(reason));
@@ -353,7 +391,11 @@ impl Platform for FakePlatform {
             key: format!("fake{}", shared.stats.templates),
             dir: machine.dir().to_path_buf(),
             order: order.clone(),
-            guest: GuestFacts::default(),
+            guest: GuestFacts {
+                os_id: shared.os.0.clone(),
+                variant_id: shared.os.1.clone(),
+                ..GuestFacts::default()
+            },
             shared: Arc::clone(&self.shared),
         });
         if keep {

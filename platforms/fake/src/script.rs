@@ -49,6 +49,20 @@ pub enum Step {
     ExpectMark(Option<String>),
 }
 
+/// How rebasing a machine goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Rebase {
+    /// At once.
+    #[default]
+    Ok,
+    /// After this time.
+    Slow(Duration),
+    /// It fails with this on standard error.
+    Fails(String),
+    /// It succeeds, and this unit fails in the next boot.
+    Breaks(String),
+}
+
 /// How freezing a machine goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Freeze {

@@ -14,6 +14,7 @@ $list
 END
 if [ -n "$starting" ]; then systemctl show --property=Id --property=NRestarts -- $starting; fi
 if [ -r /etc/os-release ]; then . /etc/os-release; fi
+echo "os=${ID-}"
 [ -z "${VARIANT_ID-}" ] || echo "variant=$VARIANT_ID"
 "#;
 
@@ -25,6 +26,8 @@ const RESTARTS: u32 = 2;
 pub struct BaseCheck {
     /// `systemctl is-system-running`: `running`, `starting`, `degraded`, `maintenance`…
     pub system_state: String,
+    /// `ID` of os-release; empty if there is none.
+    pub os_id: String,
     /// `VARIANT_ID` of os-release.
     pub variant_id: Option<String>,
     /// systemd's version.
@@ -74,6 +77,7 @@ fn parse(text: &str) -> Option<BaseCheck> {
                     .find(|part| !part.is_empty());
                 check.systemd = digits.and_then(|digits| digits.parse().ok());
             }
+            "os" => value.clone_into(&mut check.os_id),
             "variant" => check.variant_id = Some(value.to_owned()),
             "failed" => check.failed_units.push(value.to_owned()),
             "Id" => unit = Some(value.to_owned()),
@@ -98,8 +102,10 @@ impl BaseCheck {
         if !profile.variant_ids.is_empty() {
             let variant = self.variant_id.as_deref().unwrap_or_default();
             if !profile.variant_ids.iter().any(|known| known == variant) {
+                let fitting = Profile::of_os_release(&self.os_id, self.variant_id.as_deref());
+                let fitting = fitting.map_or_else(|| "generic".to_owned(), |profile| profile.name);
                 return Some(format!(
-                    "not an image of {}: VARIANT_ID in os-release is `{variant}`, not `{}`",
+                    "not an image of {}: VARIANT_ID in os-release is `{variant}`, not `{}`; `-b {fitting}` fits",
                     profile.name,
                     profile.variant_ids.join("` or `")
                 ));
@@ -158,11 +164,14 @@ mod tests {
         )
         .await
         .unwrap();
-        check.variant_id = None; // that of the host
+        // Those of the host.
+        assert!(!check.os_id.is_empty());
+        (check.os_id, check.variant_id) = (String::new(), None);
         assert_eq!(
             check,
             BaseCheck {
                 system_state: "degraded".to_owned(),
+                os_id: String::new(),
                 variant_id: None,
                 systemd: Some(252),
                 failed_units: vec!["a.service".to_owned()],
@@ -174,7 +183,13 @@ mod tests {
         check.failed_units.clear();
         assert!(check.problem(&nestos).unwrap().contains("b-\\x2d.service"));
         let fcos = Profile::builtin("fcos").unwrap();
-        assert!(check.problem(&fcos).unwrap().contains("VARIANT_ID"));
+        let problem = |check: &BaseCheck| check.problem(&fcos).unwrap();
+        assert!(
+            problem(&check)
+                .ends_with("VARIANT_ID in os-release is ``, not `coreos`; `-b generic` fits")
+        );
+        check.os_id = "nestos".to_owned();
+        assert!(problem(&check).ends_with("; `-b nestos` fits"));
     }
 
     #[tokio::test]

@@ -21,6 +21,8 @@ pub struct HarnessConfig<'a> {
     pub units: Vec<Unit>,
     /// The distribution's files (`Profile::files`).
     pub files: &'a [ProfileFile],
+    /// Directories that are to be there, by their absolute paths; one that is there already stays as it is.
+    pub directories: &'a [String],
 }
 
 /// The config for a machine's first boot: a parent that merges the users' configs in order, then the harness's own.
@@ -51,7 +53,7 @@ fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
         .map(|file| {
             json!({
                 "path": file.path,
-                "mode": 0o644,
+                "mode": file.mode,
                 "overwrite": true,
                 "contents": { "source": data_url(file.contents.as_bytes(), "") },
             })
@@ -65,7 +67,12 @@ fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
         "systemd": { "units": units },
     });
     if !files.is_empty() {
-        config["storage"] = json!({ "files": files });
+        config["storage"]["files"] = json!(files);
+    }
+    if !harness.directories.is_empty() {
+        let directories = harness.directories.iter();
+        let directories: Vec<Value> = directories.map(|path| json!({ "path": path })).collect();
+        config["storage"]["directories"] = json!(directories);
     }
     config
 }
@@ -114,6 +121,7 @@ mod tests {
         };
         let files = [ProfileFile {
             path: "/etc/x".to_owned(),
+            mode: 0o440,
             contents: "x=1\n".to_owned(),
         }];
         let parent = render(
@@ -123,6 +131,7 @@ mod tests {
                 public_key: "ssh-ed25519 AAAA kolea",
                 units: vec![unit("stream.service", true)],
                 files: &files,
+                directories: &["/srv/data".to_owned()],
             },
         );
         let children = merged(&parent);
@@ -138,6 +147,10 @@ mod tests {
             own["storage"]["files"][0]["contents"]["source"],
             "data:;base64,eD0xCg=="
         );
-        assert_eq!(own["storage"]["files"][0]["mode"], 420);
+        assert_eq!(own["storage"]["files"][0]["mode"], 0o440);
+        assert_eq!(
+            own["storage"]["directories"],
+            json!([{ "path": "/srv/data" }])
+        );
     }
 }

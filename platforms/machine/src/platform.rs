@@ -90,6 +90,12 @@ pub struct GuestFacts {
     pub timers: Vec<(String, u64)>,
     /// The file that holds our public key, and the line with it.
     pub authorized_key: Option<(String, String)>,
+    /// `ID` of os-release; empty if there is none.
+    #[serde(default)]
+    pub os_id: String,
+    /// `VARIANT_ID` of os-release.
+    #[serde(default)]
+    pub variant_id: Option<String>,
 }
 
 /// A machine that booted, passed the base checks and was frozen.

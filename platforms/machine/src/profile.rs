@@ -1,8 +1,11 @@
 //! The facts about distributions that the harness has to know.
 
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use regex::Regex;
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
 
 const BUILTIN: [&str; 6] = [
     include_str!("../profiles/fcos.toml"),
@@ -18,6 +21,7 @@ const BUILTIN: [&str; 6] = [
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Its name in tests' metadata (`distros`).
+    #[serde(deserialize_with = "word")]
     pub name: String,
     /// What `name` in a build's meta.json may be.
     #[serde(default)]
@@ -26,9 +30,10 @@ pub struct Profile {
     #[serde(default)]
     pub os_release: Vec<OsRelease>,
     /// The user that has password-less sudo and whom our SSH key lets in.
+    #[serde(deserialize_with = "word")]
     pub user: String,
     /// The unit of the SSH server, without `.service`.
-    #[serde(default = "sshd")]
+    #[serde(default = "sshd", deserialize_with = "unit_name")]
     pub sshd_unit: String,
     /// What `VARIANT_ID` in os-release may be; not checked if empty.
     #[serde(default)]
@@ -70,7 +75,9 @@ pub struct OsRelease {
 pub struct ConsolePattern {
     /// What it finds, in a few words.
     pub name: String,
-    /// A regular expression.
+    /// A regular expression, in the syntax of the `regex` crate; it is applied line by line, and what its first group matches is
+    /// shown with the name.
+    #[serde(deserialize_with = "expression")]
     pub pattern: String,
     /// Whether what it finds is a warning only.
     #[serde(default)]
@@ -90,9 +97,98 @@ fn ignition_journal_port() -> String {
 #[serde(deny_unknown_fields)]
 pub struct ProfileFile {
     /// Its absolute path in the guest.
+    #[serde(deserialize_with = "absolute")]
     pub path: String,
+    /// Its permissions; readable for all if the profile does not say.
+    #[serde(default = "readable", deserialize_with = "permissions")]
+    pub mode: u32,
     /// Its contents.
     pub contents: String,
+}
+
+fn readable() -> u32 {
+    0o644
+}
+
+/// Whoever writes `mode = 644` means 0o644, and gets 0o1204.
+fn permissions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let mode = u32::deserialize(from)?;
+    if mode > 0o777 {
+        return Err(serde::de::Error::custom(format!(
+            "{mode} is no file mode: octal numbers begin with 0o, as in 0o644"
+        )));
+    }
+    Ok(mode)
+}
+
+fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let path = String::deserialize(from)?;
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(serde::de::Error::custom(format!(
+            "`{path}` is no absolute path of a file"
+        )));
+    }
+    Ok(path)
+}
+
+fn expression<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let pattern = String::deserialize(from)?;
+    match Regex::new(&pattern) {
+        Ok(_) => Ok(pattern),
+        Err(error) => {
+            // The last line of its drawing says what is wrong.
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            Err(serde::de::Error::custom(format!(
+                "`{pattern}` is no regular expression: {}",
+                why.trim_start_matches("error: ")
+            )))
+        }
+    }
+}
+
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.starts_with('-') || !text.chars().all(plain) {
+        return Err(serde::de::Error::custom(format!(
+            "`{text}` is no name: letters, digits, `-`, `_` and `.` make one"
+        )));
+    }
+    Ok(text)
+}
+
+fn unit_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let unit = word(from)?;
+    if unit.ends_with(".service") {
+        return Err(serde::de::Error::custom(format!(
+            "`{unit}`: leave `.service` out"
+        )));
+    }
+    Ok(unit)
+}
+
+/// Why a user's own profile can't be used.
+#[derive(Debug, Error)]
+pub enum ProfileError {
+    /// The file can't be read.
+    #[error("cannot read the profile {}: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What is in it makes no sense.
+    #[error("{}:{line}: not a profile: {message}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, in one line.
+        message: String,
+    },
 }
 
 static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
@@ -119,20 +215,53 @@ impl Profile {
             .map(|profile| profile.name.as_str())
             .collect()
     }
+
+    /// Reads a user's own profile, which is written like those in `profiles/`.
+    ///
+    /// # Errors
+    /// The file can't be read, has a key that is not known or lacks one, or a value makes no sense.
+    pub fn load(path: &Path) -> Result<Profile, ProfileError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ProfileError::Unreadable {
+            path: path.to_owned(),
+            error,
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            ProfileError::Invalid {
+                path: path.to_owned(),
+                line: before.unwrap_or_default().matches('\n').count() + 1,
+                message: error.message().replace('\n', "; "),
+            }
+        })
+    }
+
+    /// The profile whose builds have that `name` in meta.json.
+    pub fn of_build_name(name: &str) -> Option<Profile> {
+        let known = |profile: &&Profile| profile.build_names.iter().any(|known| known == name);
+        PROFILES.iter().find(known).cloned()
+    }
+
+    /// The profile that fits os-release's `ID` and `VARIANT_ID`; none if there is none but `generic`.
+    pub fn of_os_release(id: &str, variant_id: Option<&str>) -> Option<Profile> {
+        let fits = |release: &OsRelease| {
+            release.id == id
+                && (release.variant_id.is_none() || release.variant_id.as_deref() == variant_id)
+        };
+        let profile = PROFILES
+            .iter()
+            .find(|profile| profile.os_release.iter().any(fits));
+        profile.cloned()
+    }
+
+    /// Where the user's home is, as kola has it: on images with ostree it is a link to /var/home.
+    pub fn home(&self) -> String {
+        match self.user.as_str() {
+            "root" => "/root".to_owned(),
+            user => format!("/home/{user}"),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_profile_is_read() {
-        assert_eq!(
-            Profile::names(),
-            ["fcos", "rhcos", "scos", "nestos", "flatcar", "generic"]
-        );
-        assert_eq!(Profile::builtin("nestos").unwrap().user, "nest");
-        assert_eq!(Profile::builtin("fcos").unwrap().variant_ids, ["coreos"]);
-        assert_eq!(Profile::builtin("plan9"), None);
-    }
-}
+#[path = "profile_tests.rs"]
+mod tests;

@@ -7,9 +7,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use kolea_machine::agent::AGENT_PORT;
-use kolea_model::MachineSpec;
+use kolea_model::{HostMount, MachineSpec};
 
 use crate::arch::{Arch, FirmwareFiles};
+use crate::mounts::{self, Transport};
 
 /// Bound on TCG's translated code, in MiB. One vCPU booting a small image translated 203 MiB of it; QEMU's default bound
 /// is 1 GiB a machine, which no admission control could plan with. When it is full, QEMU starts over.
@@ -23,10 +24,12 @@ pub mod fds {
     pub const CONSOLE: i32 = 4;
     /// Pipe: port `mantlejournal`.
     pub const JOURNAL: i32 = 5;
-    /// Pipe: port `com.coreos.ignition.journal`.
+    /// Pipe: the port for what the initramfs says.
     pub const IGNITION: i32 = 6;
     /// Connected socket: port `kolea.agent`.
     pub const AGENT: i32 = 7;
+    /// The first of the connected sockets of helpers: virtiofsd's, one a directory.
+    pub const HELPERS: i32 = 8;
 }
 
 /// What executes the guest's instructions, decided.
@@ -51,7 +54,7 @@ impl Accelerator {
 /// Where a guest's memory is. The guest can't tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// In QEMU, gone with it.
+    /// In QEMU, or in what it shares with virtiofsd; gone with it.
     Anonymous,
     /// In a file that the guest writes to: it may become a template's.
     Shared(PathBuf),
@@ -79,6 +82,10 @@ pub struct Inputs {
     pub firmware: Option<FirmwareFiles>,
     /// Where its memory is.
     pub memory: Memory,
+    /// The name of the virtio port for what the initramfs says (`Profile::ignition_journal_port`).
+    pub ignition_port: String,
+    /// How directories of the host get into the guest; none do without.
+    pub transport: Option<Transport>,
 }
 
 /// Accelerator and CPU model: what the accelerator probe has to prove, so it uses them too.
@@ -100,12 +107,12 @@ pub fn accelerator_args(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
 /// The arguments of QEMU, without the program's name.
 pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     let mut args = Args(Vec::new());
-    args.add("-machine", machine(inputs));
+    args.add("-machine", machine(spec, inputs));
     args.0
         .extend(accelerator_args(inputs.arch, inputs.accelerator));
     args.add("-m", spec.memory_mib.to_string());
-    args.memory(spec.memory_mib, &inputs.memory);
-    args.add("-smp", spec.cpus.to_string());
+    args.memory(spec, inputs);
+    args.cpus(spec);
     args.add("-object", "rng-random,filename=/dev/urandom,id=rng0");
     args.add("-device", "virtio-rng-pci,rng=rng0");
     args.add("-uuid", &inputs.id);
@@ -169,6 +176,9 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         ),
     );
     args.add("-device", "virtio-net-pci,netdev=eth0");
+    if let Some(transport) = inputs.transport {
+        args.mounts(&spec.mounts, transport);
+    }
 
     args.add(
         "-chardev",
@@ -178,7 +188,10 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     args.pipe("virtioserial2", fds::IGNITION);
     args.add(
         "-device",
-        "virtserialport,chardev=virtioserial2,name=com.coreos.ignition.journal",
+        with_path(
+            "virtserialport,chardev=virtioserial2,name=",
+            inputs.ignition_port.as_ref(),
+        ),
     );
     args.add(
         "-chardev",
@@ -199,16 +212,36 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
 }
 
 /// The value of `-machine`.
-fn machine(inputs: &Inputs) -> String {
+fn machine(spec: &MachineSpec, inputs: &Inputs) -> String {
     let options = match inputs.arch {
         Arch::X86_64 => "",
         Arch::Aarch64 => ",gic-version=max",
     };
-    let memory = match inputs.memory {
-        Memory::Anonymous => "",
-        Memory::Shared(_) | Memory::CopyOnWrite(_) => ",memory-backend=ram",
+    // That of NUMA nodes is named with the nodes.
+    let memory = if has_backend(spec, inputs) && !spec.numa {
+        ",memory-backend=ram"
+    } else {
+        ""
     };
     format!("{}{options}{memory}", inputs.machine_type)
+}
+
+/// Whether memory is an object of its own: where it is a file, where another process has to see it, and where there are
+/// several.
+fn has_backend(spec: &MachineSpec, inputs: &Inputs) -> bool {
+    inputs.memory != Memory::Anonymous || inputs.transport == Some(Transport::Virtiofs) || spec.numa
+}
+
+/// The parts of a machine's memory: name, size and where in a file it begins, in MiB. QEMU finds memory by these names when
+/// a state is loaded.
+fn memory_parts(spec: &MachineSpec) -> Vec<(&'static str, u64, u64)> {
+    let all = spec.memory_mib;
+    if spec.numa {
+        let half = all / 2;
+        vec![("mem0", half, 0), ("mem1", all - half, half)]
+    } else {
+        vec![("ram", all, 0)]
+    }
 }
 
 struct Args(Vec<OsString>);
@@ -223,17 +256,75 @@ impl Args {
         self.0.push(value.as_ref().to_owned());
     }
 
-    /// Both kinds of files have the same id: QEMU finds memory by it when a state is loaded.
-    fn memory(&mut self, mib: u64, memory: &Memory) {
-        let (path, mode) = match memory {
-            Memory::Anonymous => return,
-            Memory::Shared(path) => (path, "share=on"),
-            Memory::CopyOnWrite(path) => (path, "share=off,readonly=on,rom=off"),
-        };
-        let options = format!("memory-backend-file,id=ram,size={mib}M,{mode},mem-path=");
-        self.add("-object", with_path(&options, path.as_os_str()));
-        if matches!(memory, Memory::CopyOnWrite(_)) {
+    fn memory(&mut self, spec: &MachineSpec, inputs: &Inputs) {
+        if !has_backend(spec, inputs) {
+            return;
+        }
+        for (id, mib, offset) in memory_parts(spec) {
+            let (path, mode) = match &inputs.memory {
+                Memory::Anonymous => {
+                    let object = format!("memory-backend-memfd,id={id},size={mib}M,share=on");
+                    self.add("-object", object);
+                    continue;
+                }
+                Memory::Shared(path) => (path, "share=on"),
+                Memory::CopyOnWrite(path) => (path, "share=off,readonly=on,rom=off"),
+            };
+            let offset = if offset == 0 {
+                String::new()
+            } else {
+                format!(",offset={offset}M")
+            };
+            let options =
+                format!("memory-backend-file,id={id},size={mib}M{offset},{mode},mem-path=");
+            self.add("-object", with_path(&options, path.as_os_str()));
+        }
+        if matches!(inputs.memory, Memory::CopyOnWrite(_)) {
             self.add("-incoming", "defer");
+        }
+    }
+
+    /// Each NUMA node is a socket of its own with one half of everything.
+    fn cpus(&mut self, spec: &MachineSpec) {
+        let all = spec.cpus;
+        if !spec.numa {
+            self.add("-smp", all.to_string());
+            return;
+        }
+        self.add("-smp", format!("{all},sockets=2"));
+        for (node, (id, ..)) in (0..).zip(memory_parts(spec)) {
+            let (first, last) = (node * all / 2, (node + 1) * all / 2 - 1);
+            let cpus = if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            };
+            self.add(
+                "-numa",
+                format!("node,memdev={id},cpus={cpus},nodeid={node}"),
+            );
+        }
+    }
+
+    /// Directories of the host. What the guest may do with them is decided here and by virtiofsd, not by how it mounts them.
+    fn mounts(&mut self, mounts: &[HostMount], transport: Transport) {
+        for (index, (mount, fd)) in mounts.iter().zip(fds::HELPERS..).enumerate() {
+            let (device, tag) = match transport {
+                Transport::Virtiofs => {
+                    self.add("-chardev", format!("socket,id=mount{index},fd={fd}"));
+                    ("vhost-user-fs-pci,queue-size=1024,chardev=mount", "tag")
+                }
+                Transport::NineP => {
+                    let options = format!(
+                        "local,id=mount{index},security_model=none,readonly=on,multidevs=remap,path="
+                    );
+                    self.add("-fsdev", with_path(&options, mount.host.as_os_str()));
+                    ("virtio-9p-pci,fsdev=mount", "mount_tag")
+                }
+            };
+            let options = format!("{device}{index},{tag}=");
+            let name = mounts::tag(index, mount);
+            self.add("-device", with_path(&options, name.as_ref()));
         }
     }
 

@@ -33,6 +33,8 @@ fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
             vars: "/w/VARS.fd".into(),
         }),
         memory: Memory::Anonymous,
+        ignition_port: "com.coreos.ignition.journal".to_owned(),
+        transport: None,
     }
 }
 
@@ -133,18 +135,22 @@ fn quoting_survives_a_shell() {
 fn kinds() -> Vec<(MachineSpec, Inputs)> {
     let accelerators = [Accelerator::Kvm, Accelerator::Tcg];
     let kinds = [
-        (Arch::X86_64, Firmware::Bios),
-        (Arch::X86_64, Firmware::Uefi),
-        (Arch::Aarch64, Firmware::Uefi),
+        (Arch::X86_64, Firmware::Bios, false),
+        (Arch::X86_64, Firmware::Bios, true),
+        (Arch::X86_64, Firmware::Uefi, false),
+        (Arch::Aarch64, Firmware::Uefi, false),
+        (Arch::Aarch64, Firmware::Uefi, true),
     ];
     kinds
         .into_iter()
-        .flat_map(|(arch, firmware)| {
+        .flat_map(|(arch, firmware, numa)| {
             accelerators.map(|accelerator| {
-                (
-                    spec(firmware),
-                    inputs(arch, accelerator, firmware == Firmware::Uefi),
-                )
+                let spec = MachineSpec {
+                    numa,
+                    cpus: if numa { 2 } else { 1 },
+                    ..spec(firmware)
+                };
+                (spec, inputs(arch, accelerator, firmware == Firmware::Uefi))
             })
         })
         .collect()
@@ -161,7 +167,7 @@ fn visible(line: &str) -> String {
             "-incoming" => drop(words.next()),
             "-object" => {
                 let object = words.next().unwrap_or_default();
-                if !object.starts_with("memory-backend-file,") {
+                if !object.starts_with("memory-backend-") {
                     kept.extend([word, object]);
                 }
             }
@@ -184,10 +190,13 @@ fn guests_cannot_tell_booted_machines_templates_and_clones_apart() {
         let booted = with(Memory::Anonymous);
         let template = with(Memory::Shared("/t/ram,1".into()));
         let clone = with(Memory::CopyOnWrite("/t/ram,1".into()));
+        assert_eq!(visible(&template), visible(&booted));
+        assert_eq!(visible(&clone), visible(&booted));
+        if spec.numa {
+            continue;
+        }
         assert!(!booted.contains("memory-backend"), "{booted}");
         assert_eq!(visible(&booted), booted);
-        assert_eq!(visible(&template), booted);
-        assert_eq!(visible(&clone), booted);
         let object = "-m 1024 -object memory-backend-file,id=ram,size=1024M,";
         let shared = format!("{object}share=on,mem-path=/t/ram,,1 -smp 1 ");
         let private = format!(
@@ -209,5 +218,129 @@ fn every_machine_has_the_agents_port_last() {
         // Ports are numbered in this order.
         assert!(line.find("name=mantlejournal").unwrap() < port);
         assert!(line.find("name=com.coreos.ignition.journal").unwrap() < port);
+    }
+}
+
+#[test]
+fn another_distributions_port_is_named_as_it_is() {
+    let inputs = Inputs {
+        ignition_port: "org.nest.journal,1".to_owned(),
+        ..inputs(Arch::X86_64, Accelerator::Kvm, false)
+    };
+    let line = line(&spec(Firmware::Bios), &inputs);
+    assert!(
+        line.contains("-device virtserialport,chardev=virtioserial2,name=org.nest.journal,,1 "),
+        "{line}"
+    );
+    assert!(!line.contains("com.coreos.ignition"), "{line}");
+}
+
+#[test]
+fn numa_nodes_share_cpus_and_memory() {
+    let mut spec = spec(Firmware::Bios);
+    (spec.numa, spec.cpus, spec.memory_mib) = (true, 2, 1025);
+    for (arch, accelerator) in [
+        (Arch::X86_64, Accelerator::Kvm),
+        (Arch::X86_64, Accelerator::Tcg),
+        (Arch::Aarch64, Accelerator::Kvm),
+        (Arch::Aarch64, Accelerator::Tcg),
+    ] {
+        let booted = inputs(arch, accelerator, arch == Arch::Aarch64);
+        let with = |memory| Inputs {
+            memory,
+            ..booted.clone()
+        };
+        let nodes = "-smp 2,sockets=2 -numa node,memdev=mem0,cpus=0,nodeid=0 -numa node,memdev=mem1,cpus=1,nodeid=1 ";
+        let anonymous = format!(
+            "-m 1025 -object memory-backend-memfd,id=mem0,size=512M,share=on \
+             -object memory-backend-memfd,id=mem1,size=513M,share=on {nodes}"
+        );
+        let template = format!(
+            "-m 1025 -object memory-backend-file,id=mem0,size=512M,share=on,mem-path=/t/ram \
+             -object memory-backend-file,id=mem1,size=513M,offset=512M,share=on,mem-path=/t/ram {nodes}"
+        );
+        let mode = "share=off,readonly=on,rom=off,mem-path=/t/ram";
+        let clone = format!(
+            "-m 1025 -object memory-backend-file,id=mem0,size=512M,{mode} \
+             -object memory-backend-file,id=mem1,size=513M,offset=512M,{mode} -incoming defer {nodes}"
+        );
+        for (memory, expected) in [
+            (Memory::Anonymous, anonymous),
+            (Memory::Shared("/t/ram".into()), template),
+            (Memory::CopyOnWrite("/t/ram".into()), clone),
+        ] {
+            let line = line(&spec, &with(memory));
+            assert!(line.contains(&expected), "{line}");
+            assert!(!line.contains("memory-backend=ram"), "{line}");
+        }
+    }
+    spec.cpus = 5;
+    let line = line(&spec, &inputs(Arch::X86_64, Accelerator::Kvm, false));
+    assert!(line.contains("cpus=0-1,nodeid=0 "), "{line}");
+    assert!(line.contains("cpus=2-4,nodeid=1 "), "{line}");
+}
+
+/// A machine with two directories of the host.
+fn mounting(numa: bool) -> MachineSpec {
+    let mount = |host: &str, guest: &str| HostMount {
+        host: host.into(),
+        guest: guest.to_owned(),
+    };
+    MachineSpec {
+        numa,
+        cpus: if numa { 2 } else { 1 },
+        mounts: vec![mount("/h/a, b", "/srv/a, b"), mount("/h/c", "/srv/c")],
+        ..spec(Firmware::Bios)
+    }
+}
+
+#[test]
+fn directories_are_read_only_on_the_hosts_side_with_9p() {
+    for (arch, accelerator) in [
+        (Arch::X86_64, Accelerator::Kvm),
+        (Arch::X86_64, Accelerator::Tcg),
+        (Arch::Aarch64, Accelerator::Kvm),
+        (Arch::Aarch64, Accelerator::Tcg),
+    ] {
+        let inputs = Inputs {
+            transport: Some(Transport::NineP),
+            ..inputs(arch, accelerator, false)
+        };
+        let line = line(&mounting(false), &inputs);
+        let options = "security_model=none,readonly=on,multidevs=remap";
+        let expected = format!(
+            "-device virtio-net-pci,netdev=eth0 \
+             -fsdev 'local,id=mount0,{options},path=/h/a,, b' -device 'virtio-9p-pci,fsdev=mount0,mount_tag=/srv/a,, b' \
+             -fsdev local,id=mount1,{options},path=/h/c -device virtio-9p-pci,fsdev=mount1,mount_tag=/srv/c "
+        );
+        assert!(line.contains(&expected), "{line}");
+        assert!(!line.contains("memory-backend"), "{line}");
+    }
+}
+
+#[test]
+fn virtiofsd_sees_the_guests_memory() {
+    for (arch, accelerator) in [
+        (Arch::X86_64, Accelerator::Kvm),
+        (Arch::X86_64, Accelerator::Tcg),
+        (Arch::Aarch64, Accelerator::Kvm),
+        (Arch::Aarch64, Accelerator::Tcg),
+    ] {
+        let inputs = Inputs {
+            transport: Some(Transport::Virtiofs),
+            ..inputs(arch, accelerator, false)
+        };
+        let one = line(&mounting(false), &inputs);
+        assert!(one.contains(",memory-backend=ram -accel "), "{one}");
+        assert!(
+            one.contains("-object memory-backend-memfd,id=ram,size=1024M,share=on "),
+            "{one}"
+        );
+        let devices = "-chardev socket,id=mount0,fd=8 -device 'vhost-user-fs-pci,queue-size=1024,chardev=mount0,tag=/srv/a,, b' \
+                       -chardev socket,id=mount1,fd=9 -device vhost-user-fs-pci,queue-size=1024,chardev=mount1,tag=/srv/c ";
+        assert!(one.contains(devices), "{one}");
+        let two = line(&mounting(true), &inputs);
+        assert_eq!(two.matches("memory-backend-memfd").count(), 2, "{two}");
+        assert!(!two.contains("memory-backend=ram"), "{two}");
     }
 }

@@ -43,6 +43,17 @@ pub enum QemuError {
     /// The firmware's files are not there, or there is no such firmware for the architecture.
     #[error("cannot use the firmware asked for: {0}")]
     Firmware(String),
+    /// A size for the primary disk that it can't have.
+    #[error("cannot make disks of size {size:?} (--qemu-size): {message}")]
+    DiskSize {
+        /// What was asked for.
+        size: String,
+        /// What is wrong with it and what to do.
+        message: String,
+    },
+    /// A directory of the host that can't be given to the guests.
+    #[error("--qemu-bind-ro: {0}")]
+    Mount(String),
     /// `--accel kvm` was asked for, and KVM does not work.
     #[error(
         "cannot use KVM: {0}; leave out --accel kvm to let kolea fall back to emulation (slower)"

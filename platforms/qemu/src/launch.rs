@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,18 +10,23 @@ use std::sync::Arc;
 use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{LaunchRequest, MachineError};
+use kolea_model::{HostMount, MachineSpec};
+use tokio::sync::OnceCell;
 
 use crate::arch::{Arch, FirmwareFiles};
 use crate::command_line::{self, Accelerator, Inputs, Memory};
 use crate::disk::{Backing, check_room, create_overlay, file_error};
 use crate::files::{MachineFiles, names};
+use crate::helper::Helper;
 use crate::image::Image;
 use crate::machine::QemuMachine;
+use crate::mounts::{self, Transport};
 use crate::pumps::JournalState;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
 use crate::templates;
 use crate::templates::{Store, names as template_names};
+use crate::virtiofsd::Virtiofsd;
 
 /// What all machines of a run have in common.
 #[derive(Debug)]
@@ -34,10 +40,22 @@ pub struct Common {
     pub qemu_img: PathBuf,
     pub image: Image,
     pub image_sha256: String,
+    /// Size of the primary disk of machines whose tests ask for nothing larger, in bytes.
+    pub disk: u64,
     /// The UEFI firmware, if machines have one.
     pub firmware: Option<FirmwareFiles>,
     pub profile: Profile,
     pub key: Arc<SshKey>,
+    /// This host's virtiofsd, if there is one; looked for when a machine needs it.
+    pub virtiofsd: OnceCell<Option<Virtiofsd>>,
+}
+
+impl Common {
+    /// Size of the primary disk, in bytes: the largest of what the image has, the user gave and the test needs.
+    pub fn disk_size(&self, spec: &MachineSpec) -> u64 {
+        let needed = spec.disk_gib.unwrap_or(0).saturating_mul(1 << 30);
+        needed.max(self.disk)
+    }
 }
 
 /// Starts a machine whose files go to a directory of its own: in the template cache if it may be frozen and there is one,
@@ -62,13 +80,20 @@ pub async fn launch(
     } else {
         Memory::Anonymous
     };
-    let config = templates::ignition(common, &request.provision, common.key.public_line());
+    let shares = share(common, work, files.path(), &dir, &request.spec.mounts).await?;
+    let transport = shares.as_ref().map(|shares| shares.transport);
+    let config = templates::ignition(
+        common,
+        &request.provision,
+        common.key.public_line(),
+        transport.map(|transport| (request.spec.mounts.as_slice(), transport)),
+    );
     let ignition = dir.join(template_names::IGNITION);
     fs::write(&ignition, config).map_err(|error| file_error("write", &ignition, &error))?;
 
     let steps = Steps::default();
     let disk = files.path().join(names::DISK);
-    let wanted = request.spec.disk_gib.unwrap_or(0).saturating_mul(1 << 30);
+    let wanted = common.disk_size(&request.spec);
     let backing = Backing {
         path: &common.image.path,
         format: &common.image.format,
@@ -90,6 +115,8 @@ pub async fn launch(
         ignition,
         firmware: firmware(common, vars, files.path())?,
         memory: memory.clone(),
+        ignition_port: common.profile.ignition_journal_port.clone(),
+        transport,
     };
     let parts = Parts {
         id,
@@ -100,10 +127,56 @@ pub async fn launch(
         template: None,
         journal: JournalState::default(),
         steps,
+        helpers: shares.map_or_else(Vec::new, |shares| shares.helpers),
     };
     let mut started = start(common, parts, lives).await?;
-    started.made().await?;
-    Ok(started.finish())
+    match started.made().await {
+        // Red Hat builds QEMU without it.
+        Err(MachineError::Launch(message)) if transport == Some(Transport::NineP) => {
+            Err(MachineError::Launch(format!(
+                "{message} (directories of the host are shared by 9p, since there is no virtiofsd here; installing it may help)"
+            )))
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(started.finish()),
+    }
+}
+
+/// How a machine gets its directories of the host.
+struct Shares {
+    transport: Transport,
+    helpers: Vec<(Helper, OwnedFd)>,
+}
+
+/// Makes directories of the host ready to be mounted, if there are any. `files`: the directory of the machine's files; `dir`:
+/// that of its artefacts.
+async fn share(
+    common: &Common,
+    work: &Path,
+    files: &Path,
+    dir: &Path,
+    mounts: &[HostMount],
+) -> Result<Option<Shares>, MachineError> {
+    if mounts.is_empty() {
+        return Ok(None);
+    }
+    mounts::check_mounts(mounts).map_err(MachineError::Launch)?;
+    let find = async || Virtiofsd::find(work).await;
+    let Some(virtiofsd) = common.virtiofsd.get_or_init(find).await else {
+        return Ok(Some(Shares {
+            transport: Transport::NineP,
+            helpers: Vec::new(),
+        }));
+    };
+    let mut helpers = Vec::new();
+    for (index, mount) in mounts.iter().enumerate() {
+        let log = dir.join(format!("virtiofsd-{index}.txt"));
+        helpers.push(virtiofsd.start(&mount.host, files, log).await?);
+    }
+    Ok(Some(Shares {
+        transport: Transport::Virtiofs,
+        helpers,
+    }))
 }
 
 /// Makes the directory of a machine's artefacts and returns its absolute path: QEMU takes a relative one from its own

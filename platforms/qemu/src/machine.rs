@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use kolea_machine::agent::{self, AgentChannel};
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
 use kolea_machine::{
-    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, RunBy, Step, Template,
+    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, RunBy, SshLogin, Step,
+    Template,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -271,6 +272,15 @@ impl Machine for QemuMachine {
 
     fn resets(&self) -> watch::Receiver<u32> {
         self.life().resets.subscribe()
+    }
+
+    fn ssh_login(&self) -> Option<SshLogin> {
+        Some(SshLogin {
+            host: self.target.address.ip().to_string(),
+            port: self.target.address.port(),
+            user: self.target.user.clone(),
+            private_key: self.target.key.private_openssh(),
+        })
     }
 
     async fn stop(&self) -> String {

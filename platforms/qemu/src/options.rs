@@ -39,9 +39,10 @@ pub struct QemuOptions {
     pub firmware: Option<Firmware>,
     /// Memory of every machine, in MiB, whatever the tests ask for.
     pub memory_mib: Option<u64>,
-    /// What the primary disk is enlarged to at least, as `qemu-img` takes it: `20G`, `+5G` (`--qemu-size`).
+    /// What the primary disk is enlarged to at least, as `qemu-img` takes it: `20G`, `+5G` (`--qemu-size`). Less than the
+    /// image's own size is an error.
     pub disk_size: Option<String>,
-    /// Directories of the host that every guest may read (`--qemu-bind-ro`).
+    /// Directories of the host that every guest may read (`--qemu-bind-ro`). With any of them no machine can be cloned.
     pub mounts: Vec<HostMount>,
     /// The distribution's facts.
     pub profile: Profile,

@@ -10,18 +10,21 @@ use kolea_machine::{
     CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
     TemplateOrder,
 };
-use kolea_model::{Firmware, MachineNeeds, MachineSpec};
+use kolea_model::{Firmware, HostMount, MachineNeeds, MachineSpec};
+use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
+use crate::disk_size::DiskSize;
 use crate::launch::{Common, launch};
 use crate::machine::QemuMachine;
 use crate::options::QemuOptions;
 use crate::start::Lives;
 use crate::templates::{self, Store, TemplateKey};
+use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
-use crate::{QemuError, accel, image, machine_type, tools};
+use crate::{QemuError, accel, image, machine_type, mounts, tools};
 
 /// What QEMU needs beside the guest's memory, in MiB: itself (about 60 MiB measured), device state, page tables, and
 /// the page cache of the overlay that can't be dropped at once.
@@ -45,6 +48,8 @@ pub struct QemuPlatform {
     facts: PlatformFacts,
     firmware: Firmware,
     memory_mib: Option<u64>,
+    /// Directories of the host that every machine has.
+    mounts: Vec<HostMount>,
     common: Common,
     work: WorkDir,
     /// Where templates of earlier runs are.
@@ -69,7 +74,10 @@ impl QemuPlatform {
             Firmware::Bios => None,
             Firmware::Uefi => Some(arch.uefi()?),
         };
+        let mounts = absolute(&options.mounts);
+        mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
+        let disk = disk_size(options.disk_size.as_deref(), image.virtual_size)?;
         let work = WorkDir::create(&options.work_dir.unwrap_or_else(default_parent))?;
         let cache = Cache::new(options.cache_dir);
         // Losing the cache costs time and nothing else.
@@ -132,6 +140,7 @@ impl QemuPlatform {
             },
             firmware,
             memory_mib: options.memory_mib,
+            mounts,
             common: Common {
                 arch,
                 accelerator: choice.accelerator,
@@ -141,11 +150,13 @@ impl QemuPlatform {
                 qemu_img,
                 image,
                 image_sha256: digest,
+                disk,
                 firmware: firmware_files,
                 profile: options.profile,
                 key: Arc::new(
                     SshKey::generate().map_err(|error| QemuError::Key(error.to_string()))?,
                 ),
+                virtiofsd: OnceCell::new(),
             },
             work,
             store,
@@ -188,6 +199,46 @@ fn not_clonable(version: &str) -> Option<String> {
 
 /// Virtual CPUs of a machine (kola's default).
 const CPUS: u32 = 1;
+/// NUMA nodes of a machine that is to have several, each with a virtual CPU (kola's too).
+const NODES: u32 = 2;
+
+/// The mounts with the absolute paths of the host's directories.
+fn absolute(mounts: &[HostMount]) -> Vec<HostMount> {
+    let absolute = |mount: &HostMount| HostMount {
+        host: std::path::absolute(&mount.host).unwrap_or_else(|_| mount.host.clone()),
+        guest: mount.guest.clone(),
+    };
+    mounts.iter().map(absolute).collect()
+}
+
+/// The mounts of all machines and those of one. What is in both is mounted once.
+fn all_mounts(common: &[HostMount], own: &[HostMount]) -> Vec<HostMount> {
+    let mut all = common.to_vec();
+    for mount in absolute(own) {
+        if !all.contains(&mount) {
+            all.push(mount);
+        }
+    }
+    all
+}
+
+/// What a test needs of its primary disk, in GiB: the larger of `minDisk` and the size in `primaryDisk`.
+fn disk_gib(needs: &MachineNeeds) -> Option<u64> {
+    let primary = needs.primary_disk.as_ref().and_then(|disk| disk.size_gib);
+    needs.disk_gib.max(primary)
+}
+
+/// The size of the primary disk on an image, in bytes, given what the user asked for.
+fn disk_size(asked: Option<&str>, image: u64) -> Result<u64, QemuError> {
+    let Some(text) = asked else {
+        return Ok(image);
+    };
+    let size = DiskSize::parse(text).and_then(|size| size.on(image));
+    size.map_err(|error| QemuError::DiskSize {
+        size: text.to_owned(),
+        message: error.to_string(),
+    })
+}
 
 #[async_trait]
 impl Platform for QemuPlatform {
@@ -201,12 +252,12 @@ impl Platform for QemuPlatform {
                 .memory_mib
                 .or(needs.memory_mib)
                 .unwrap_or_else(|| self.common.arch.default_memory_mib()),
-            cpus: CPUS,
-            disk_gib: needs.disk_gib,
+            cpus: if needs.numa { NODES } else { CPUS },
+            disk_gib: disk_gib(needs),
             firmware: self.firmware,
             internet: needs.internet,
             numa: needs.numa,
-            mounts: needs.mounts.clone(),
+            mounts: all_mounts(&self.mounts, &needs.mounts),
             hostname: "qemu0".to_owned(),
         }
     }
@@ -217,7 +268,8 @@ impl Platform for QemuPlatform {
             // Translated code, and half as much again for QEMU's tables about it.
             Accelerator::Tcg => TRANSLATION_BUFFER_MIB * 3 / 2,
         };
-        spec.memory_mib + QEMU_MIB + translation
+        let helpers = VIRTIOFSD_MIB * spec.mounts.len() as u64;
+        spec.memory_mib + QEMU_MIB + translation + helpers
     }
 
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Machine>, MachineError> {
@@ -237,8 +289,12 @@ impl Platform for QemuPlatform {
         Ok(machine)
     }
 
-    fn not_clonable(&self, _spec: &MachineSpec) -> Option<String> {
-        not_clonable(&self.common.qemu_version)
+    fn not_clonable(&self, spec: &MachineSpec) -> Option<String> {
+        // virtiofsd's files are open outside of QEMU, and QEMU's own 9p refuses to be saved while it is mounted.
+        let mounted = !spec.mounts.is_empty();
+        mounted
+            .then(|| "a machine with directories of the host in it cannot be frozen".to_owned())
+            .or_else(|| not_clonable(&self.common.qemu_version))
     }
 
     fn clone_memory_cost(&self, spec: &MachineSpec) -> u64 {
@@ -345,6 +401,49 @@ mod tests {
         let reason = not_clonable("7.2.17 (Debian 1:7.2+dfsg)").unwrap();
         assert!(reason.contains("8.2 and newer"), "{reason}");
         assert_eq!(not_clonable("from the future"), None);
+    }
+
+    #[test]
+    fn the_larger_size_wins_and_bad_ones_are_told() {
+        let needs = |disk_gib, size_gib| MachineNeeds {
+            disk_gib,
+            primary_disk: Some(kolea_model::DiskSpec {
+                size_gib,
+                ..Default::default()
+            }),
+            ..MachineNeeds::default()
+        };
+        assert_eq!(disk_gib(&MachineNeeds::default()), None);
+        assert_eq!(disk_gib(&needs(None, None)), None);
+        assert_eq!(disk_gib(&needs(None, Some(7))), Some(7));
+        assert_eq!(disk_gib(&needs(Some(8), Some(7))), Some(8));
+        assert_eq!(disk_gib(&needs(Some(6), Some(7))), Some(7));
+
+        assert_eq!(disk_size(None, 1000).unwrap(), 1000);
+        assert_eq!(disk_size(Some("+1K"), 1024).unwrap(), 2048);
+        let error = disk_size(Some("big"), 1000).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot make disks of size \"big\" (--qemu-size): it is not a size"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_directory_for_all_and_for_one_is_mounted_once() {
+        let mount = |host: &str, guest: &str| HostMount {
+            host: host.into(),
+            guest: guest.to_owned(),
+        };
+        let common = [mount("/a", "/srv/a")];
+        let own = [
+            mount("/a", "/srv/a"),
+            mount("/b", "/srv/b"),
+            mount("/b", "/srv/b"),
+        ];
+        let all = all_mounts(&common, &own);
+        assert_eq!(all, [mount("/a", "/srv/a"), mount("/b", "/srv/b")]);
+        let here = absolute(&[mount("src", "/srv")]);
+        assert_eq!(here[0].host, std::env::current_dir().unwrap().join("src"));
     }
 
     #[test]

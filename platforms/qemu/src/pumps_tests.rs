@@ -22,7 +22,7 @@ fn bench() -> Bench {
         lines,
         listeners: Listeners {
             lines: sender,
-            signs: Arc::default(),
+            signs: Arc::new(Signs::new("sshd")),
         },
     }
 }

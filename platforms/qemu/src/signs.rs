@@ -20,22 +20,24 @@ pub struct Signs {
     boot: watch::Sender<String>,
     /// When the guest said anything.
     heard: watch::Sender<Instant>,
+    /// The server's service and socket, by the distribution's name for it.
+    units: [String; 2],
 }
 
-impl Default for Signs {
-    fn default() -> Signs {
+impl Signs {
+    /// Of a guest whose SSH server is that unit, without `.service` (`Profile::sshd_unit`).
+    pub fn new(sshd_unit: &str) -> Signs {
         Signs {
             kick: Notify::new(),
             boot: watch::Sender::default(),
             heard: watch::Sender::new(Instant::now()),
+            units: ["service", "socket"].map(|kind| format!("{sshd_unit}.{kind}")),
         }
     }
-}
 
-impl Signs {
     /// Of a guest whose SSH server has started before, in that boot.
-    pub fn of_running(boot: &BootId) -> Signs {
-        let signs = Signs::default();
+    pub fn of_running(sshd_unit: &str, boot: &BootId) -> Signs {
+        let signs = Signs::new(sshd_unit);
         signs.boot.send_replace(boot.0.replace('-', ""));
         signs
     }
@@ -43,7 +45,7 @@ impl Signs {
     /// Takes in a message: of the console, or of the journal, which knows the boot.
     pub fn note(&self, message: &str, boot: Option<&str>) {
         self.heard.send_replace(Instant::now());
-        if is_ssh_server(message) {
+        if self.is_ssh_server(message) {
             if let Some(boot) = boot {
                 self.boot.send_replace(boot.to_owned());
             }
@@ -72,20 +74,22 @@ impl Signs {
             }
         }
     }
-}
 
-/// Whether a message says that an SSH server accepts connections: sshd's own, or systemd's about its service or socket.
-fn is_ssh_server(message: &str) -> bool {
-    const NAMES: [&str; 5] = [
-        "ssh.service",
-        "sshd.service",
-        "sshd.socket",
-        "OpenSSH",
-        "OpenBSD Secure Shell",
-    ];
-    message.starts_with("Server listening on")
-        || ((message.contains("Started ") || message.contains("Listening on "))
-            && NAMES.iter().any(|name| message.contains(name)))
+    /// Whether a message says that an SSH server accepts connections: sshd's own, or systemd's about its service or socket.
+    fn is_ssh_server(&self, message: &str) -> bool {
+        // An alias may go by the unit's own name, and consoles by its description alone.
+        const NAMES: [&str; 5] = [
+            "ssh.service",
+            "sshd.service",
+            "sshd.socket",
+            "OpenSSH",
+            "OpenBSD Secure Shell",
+        ];
+        let mut names = self.units.iter().map(String::as_str).chain(NAMES);
+        message.starts_with("Server listening on")
+            || ((message.contains("Started ") || message.contains("Listening on "))
+                && names.any(|name| message.contains(name)))
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +100,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_boot_is_no_sign() {
-        let signs = Signs::default();
+        let signs = Signs::new("sshd");
         let before = BootId("a-b".to_owned());
         signs.note("Server listening on :: port 22.", Some("ab"));
         assert!(signs.sshd(None).await);
@@ -112,14 +116,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_boot_of_a_template_goes_on_in_its_clones() {
         let boot = BootId("a-b".to_owned());
-        let signs = Signs::of_running(&boot);
+        let signs = Signs::of_running("sshd", &boot);
         assert!(signs.sshd(None).await);
         assert!(!signs.sshd(Some(&boot)).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_guest_is_tried_and_a_talking_one_listened_to() {
-        let signs = Signs::default();
+        let signs = Signs::new("sshd");
         let start = Instant::now();
         let talk = async {
             for _ in 0..4 {
@@ -136,7 +140,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_guest_that_never_stops_talking_is_tried_as_well() {
-        let signs = Signs::default();
+        let signs = Signs::new("sshd");
         let start = Instant::now();
         let talk = async {
             loop {
@@ -154,7 +158,10 @@ mod tests {
 
     #[test]
     fn servers_are_recognised() {
+        let is_ssh_server = |message: &str| Signs::new("dropbear").is_ssh_server(message);
         for message in [
+            "Started dropbear.service - SSH for small machines.",
+            "Listening on dropbear.socket.",
             "Server listening on 0.0.0.0 port 22.",
             "[  OK  ] Started sshd.service - OpenSSH server daemon.",
             "Listening on sshd.socket - OpenSSH Server Socket.",

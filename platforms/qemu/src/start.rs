@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use command_fds::FdMapping;
 use kolea_machine::agent::AgentChannel;
 use kolea_machine::ssh::{LastError, SshTarget};
 use kolea_machine::{BootId, Down, DownKind, MachineError, Template};
@@ -18,6 +20,7 @@ use crate::channels::channels;
 use crate::command_line::{self, Memory};
 use crate::disk::file_error;
 use crate::files::{MachineFiles, SharedFiles};
+use crate::helper::Helper;
 use crate::launch::Common;
 use crate::machine::{Leash, QemuMachine, Taps};
 use crate::oom::OomCounters;
@@ -57,6 +60,8 @@ pub struct Parts {
     pub journal: JournalState,
     /// What was done for it so far.
     pub steps: Steps,
+    /// The processes that it can't do without, and what QEMU inherits of each.
+    pub helpers: Vec<(Helper, OwnedFd)>,
 }
 
 /// A machine whose process has been started; it is not known yet whether that went well.
@@ -67,18 +72,33 @@ pub struct Started {
 }
 
 /// Starts the process. Its life is added to `lives`, so that it is known even if this future is dropped.
-pub async fn start(common: &Common, parts: Parts, lives: &Lives) -> Result<Started, MachineError> {
+pub async fn start(
+    common: &Common,
+    mut parts: Parts,
+    lives: &Lives,
+) -> Result<Started, MachineError> {
     let mut command = command_line::shell_quoted(common.qemu.as_os_str(), &parts.args);
     command.push('\n');
     let path = parts.dir.join("qemu-command.txt");
     fs::write(&path, command).map_err(|error| file_error("write", &path, &error))?;
-    let (ours, theirs) = channels()?;
+    let (ours, mut theirs) = channels()?;
+    let (helpers, sockets): (Vec<Helper>, Vec<OwnedFd>) =
+        std::mem::take(&mut parts.helpers).into_iter().unzip();
+    theirs.extend(sockets.into_iter().zip(command_line::fds::HELPERS..).map(
+        |(parent_fd, child_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        },
+    ));
 
     let life = Arc::new(Life::default());
     let leash = Leash(Arc::clone(&life));
     let signs = Arc::new(match &parts.template {
-        Some(template) => Signs::of_running(&BootId(template.guest().boot_id.clone())),
-        None => Signs::default(),
+        Some(template) => {
+            let boot = BootId(template.guest().boot_id.clone());
+            Signs::of_running(&common.profile.sshd_unit, &boot)
+        }
+        None => Signs::new(&common.profile.sshd_unit),
     });
     let (lines, receiver) = mpsc::channel(LINES);
     let listeners = Listeners {
@@ -127,6 +147,7 @@ pub async fn start(common: &Common, parts: Parts, lives: &Lives) -> Result<Start
     let agent = Arc::new(AgentChannel::new(ours.agent));
     let supervised = Supervised {
         child,
+        helpers,
         events,
         pumps,
         stderr: tokio::spawn(pumps::stderr(stderr, words, tail.clone())),

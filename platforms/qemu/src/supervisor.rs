@@ -14,10 +14,11 @@ use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::command_line::Memory;
 use crate::files::SharedFiles;
+use crate::helper::{Helper, HelperEnd, first_end};
 use crate::oom::OomCounters;
 use crate::pumps::Tail;
 use crate::qmp::QmpEvent;
@@ -28,6 +29,8 @@ const SIGBUS: i32 = Signal::SIGBUS as i32;
 /// How long what a dead process has left in its pipes may take to be read: a reader of the lines that stalls must not
 /// keep the machine from ending.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Helpers end with QEMU, as QEMU may with one of them. What ends the other within this is a consequence of it.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// What is known of a machine's life; shared by the machine and its supervisor.
 #[derive(Debug, Default)]
@@ -86,6 +89,8 @@ impl Life {
 pub struct Supervised {
     /// The process.
     pub child: Child,
+    /// Those that serve it.
+    pub helpers: Vec<Helper>,
     /// What QEMU tells.
     pub events: mpsc::UnboundedReceiver<QmpEvent>,
     /// The pumps of console and journal.
@@ -112,13 +117,22 @@ pub struct Supervised {
 pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     let mut guest_shutdown = false;
     let mut monitored = true;
+    let mut lost: Option<(HelperEnd, Instant)> = None;
     let status = loop {
+        let helpers = &mut supervised.helpers;
+        let patience = lost.as_ref().map(|(_, end)| *end + TOGETHER);
         tokio::select! {
             event = supervised.events.recv(), if monitored => match event {
                 Some(event) => guest_shutdown |= note(event, &life, supervised.agent.as_deref()),
                 None => monitored = false,
             },
             status = supervised.child.wait() => break status,
+            end = first_end(helpers), if lost.is_none() => lost = Some((end, Instant::now())),
+            () = sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() && life.down.borrow().is_none() => {
+                if let Some((end, _)) = &lost {
+                    life.set_down(lost_helper(end));
+                }
+            }
             () = life.kill.notified() => {
                 if let Err(error) = supervised.child.start_kill() {
                     tracing::warn!("cannot kill QEMU: {error}");
@@ -134,10 +148,24 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
         (&mut supervised.stderr).await
     };
     let _ = timeout(DRAIN, rest).await;
+    let stopping = life.stopping.load(Ordering::Acquire);
+    let lost = match lost {
+        Some((end, _)) => Some(end),
+        None if stopping => None,
+        None => timeout(TOGETHER, first_end(&mut supervised.helpers))
+            .await
+            .ok(),
+    };
+    if let Some(end) = lost.filter(|end| !end.success && !stopping) {
+        life.set_down(lost_helper(&end));
+    }
+    for helper in supervised.helpers {
+        helper.stop().await;
+    }
     let end = match status {
         Ok(status) => describe(&End {
             status,
-            stopping: life.stopping.load(Ordering::Acquire),
+            stopping,
             guest_shutdown,
             out_of_memory: OomCounters::read().rose_since(&supervised.oom),
             last_words: supervised.tail.last_words(),
@@ -166,6 +194,14 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
         tracing::warn!("cannot write {}: {error}", supervised.exit_status.display());
     }
     life.exit.send_replace(Some(exit));
+}
+
+/// A machine without one of its helpers.
+fn lost_helper(end: &HelperEnd) -> Down {
+    Down {
+        kind: DownKind::Died,
+        message: format!("the machine cannot go on: {}", end.message),
+    }
 }
 
 /// Takes an event in; whether it says that the guest shut itself down.

@@ -1,11 +1,15 @@
 //! What this version cannot give to a machine.
 
-use kolea_model::MachineNeeds;
+use kolea_model::{DiskSpec, MachineNeeds};
 
 /// What a test asks for and no machine of this platform has, by the names of the metadata; none if it can have all.
+/// Whether this host has what is left is for [`check`](crate::check) to say.
 pub fn unmet(needs: &MachineNeeds) -> Option<String> {
     let asked = [
-        ("primaryDisk", needs.primary_disk.is_some()),
+        (
+            "primaryDisk",
+            needs.primary_disk.as_ref().is_some_and(has_options),
+        ),
         ("additionalDisks", !needs.additional_disks.is_empty()),
         ("additionalNics", needs.additional_nics > 0),
         ("appendKernelArgs", needs.kernel_args.is_some()),
@@ -13,8 +17,6 @@ pub fn unmet(needs: &MachineNeeds) -> Option<String> {
             "appendFirstbootKernelArgs",
             needs.firstboot_kernel_args.is_some(),
         ),
-        ("numaNodes", needs.numa),
-        ("bindMountHostRO", !needs.mounts.is_empty()),
         ("bootFrom", needs.boot_from.is_some()),
         ("instanceType", needs.instance_type.is_some()),
         ("tag secure-boot", needs.secure_boot),
@@ -25,4 +27,47 @@ pub fn unmet(needs: &MachineNeeds) -> Option<String> {
         .map(|(name, _)| *name)
         .collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Whether a disk is more than a size.
+fn has_options(disk: &DiskSpec) -> bool {
+    let plain = DiskSpec {
+        size_gib: disk.size_gib,
+        ..DiskSpec::default()
+    };
+    *disk != plain
+}
+
+#[cfg(test)]
+mod tests {
+    use kolea_model::HostMount;
+
+    use super::*;
+
+    #[test]
+    fn sizes_mounts_and_nodes_can_be_had_and_options_of_disks_not() {
+        let mut needs = MachineNeeds {
+            disk_gib: Some(10),
+            primary_disk: Some(DiskSpec {
+                size_gib: Some(20),
+                ..DiskSpec::default()
+            }),
+            numa: true,
+            mounts: vec![HostMount {
+                host: "/srv".into(),
+                guest: "/srv".to_owned(),
+            }],
+            ..MachineNeeds::default()
+        };
+        assert_eq!(unmet(&needs), None);
+        needs.primary_disk = Some(DiskSpec {
+            multipath: true,
+            ..DiskSpec::default()
+        });
+        needs.additional_nics = 1;
+        assert_eq!(
+            unmet(&needs).as_deref(),
+            Some("primaryDisk, additionalNics")
+        );
+    }
 }

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 /// Templates, clones and buckets.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Templates")]
 pub struct TemplateArgs {
     /// Boot a machine for each test or bucket, rather than clone one that has booted
     #[arg(long)]
@@ -15,7 +16,7 @@ pub struct TemplateArgs {
     #[arg(long, default_value_t = 10240, value_name = "MIB")]
     pub template_cache_size: u64,
     /// Run this share of the tests that ran in clones on booted machines too, and compare
-    #[arg(long, default_value = "0%", value_name = "N%", value_parser = parse_percent, conflicts_with = "no_templates")]
+    #[arg(long, default_value = "0%", value_name = "N%", value_parser = parse_percent)]
     pub verify_templates: u8,
     /// Whether non-exclusive tests share a machine; `auto`: where that is faster than a clone for each
     #[arg(long, value_enum, default_value_t = BucketsArg::Auto)]
@@ -54,6 +55,12 @@ impl TemplateArgs {
         }
     }
 
+    /// Why the flags contradict each other, if they do.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        (self.no_templates && self.verify_templates > 0)
+            .then_some("--verify-templates cannot be used with --no-templates")
+    }
+
     /// Whether templates are kept for later runs.
     pub fn keeps(&self) -> bool {
         !self.no_templates && self.template_cache == Switch::On
@@ -69,18 +76,19 @@ fn parse_percent(text: &str) -> Result<u8, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::args::{Command, parse};
+    use crate::layers::Layers;
+    use crate::program::Program;
 
     fn templates(arguments: &[&str]) -> Result<TemplateArgs, String> {
-        let arguments = ["kolea", "run"].iter().chain(arguments);
-        match Cli::try_parse_from(arguments)
+        let words = ["kolea", "run"].iter().chain(arguments).map(Into::into);
+        match parse(Program::Kolea, words.collect(), &Layers::default())
             .map_err(|error| error.to_string())?
+            .cli
             .command
         {
-            Command::Run(run) => Ok(run.templates),
+            Command::Run(run) => Ok(run.flags.templates),
             other => panic!("{other:?}"),
         }
     }
@@ -110,7 +118,12 @@ mod tests {
         assert_eq!(without.buckets(), kolea_engine::Buckets::Always);
         let never = templates(&["--no-templates", "--buckets", "never"]).unwrap();
         assert_eq!(never.buckets(), kolea_engine::Buckets::Never);
-        let error = templates(&["--no-templates", "--verify-templates", "5%"]).unwrap_err();
-        assert!(error.contains("cannot be used with"), "{error}");
+        let contradicts = |arguments| templates(arguments).unwrap().contradiction().is_some();
+        assert!(contradicts(&["--no-templates", "--verify-templates", "5%"]));
+        assert!(!contradicts(&[
+            "--no-templates=false",
+            "--verify-templates",
+            "5%"
+        ]));
     }
 }

@@ -4,6 +4,7 @@ use kolea_model::ExitCode;
 
 use super::{Failure, Outcome};
 use crate::args::ReportArgs;
+use crate::program::warn;
 use crate::sink::EVENTS_FILE;
 
 /// Runs the subcommand.
@@ -11,7 +12,7 @@ pub fn main(args: &ReportArgs) -> Outcome {
     let (record, problems) =
         kolea_report::read_record(&args.dir.join(EVENTS_FILE)).map_err(Failure::usage)?;
     for problem in &problems {
-        eprintln!("kolea: warning: {problem}");
+        warn(problem);
     }
     let written = kolea_report::write_all(&args.dir, &record).map_err(anyhow::Error::from)?;
     if let Some(profile) = &args.profile {

@@ -1,6 +1,7 @@
 //! `kolea run`: everything that can be wrong is found before a machine boots; then the engine runs, events flow to the sink,
 //! and the reports are made of what the sink recorded.
 
+mod needs;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -9,58 +10,35 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use kolea_engine::{Case, Control, EventSender, Expected, RunOptions};
 use kolea_machine::Platform;
-use kolea_machine::profile::Profile;
-use kolea_model::{ExitCode, Firmware, RunInfo, SkipReason};
-use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
+use kolea_model::{ExitCode, RunInfo, SkipReason};
+use kolea_qemu::{QemuOptions, QemuPlatform, TemplateCache};
 use kolea_report::{Record, Terminal, TerminalOptions};
-use kolea_suite::{Selected, Selection};
+use kolea_suite::Selected;
 
 use super::{Failure, Outcome};
-use crate::args::{AccelArg, FirmwareArg, Jobs, RunArgs};
+use crate::args::{Invocation, RunFlags};
 use crate::durations::{Durations, Stream, Times};
 use crate::output_dir::OutputDir;
+use crate::program::{Program, warn};
+use crate::settings::Settings;
 use crate::sink::{EVENTS_FILE, Sink};
 use crate::tests::LoadedSuite;
-use crate::{paths, properties, signals};
+use crate::{paths, properties, settings, signals};
+
+pub use needs::unsupported;
 
 /// Runs the subcommand.
-pub fn main(args: &RunArgs) -> Outcome {
-    if args.platform != "qemu" {
-        return Err(Failure::usage(anyhow!(
-            "platform `{}` is not built in; the only one is `qemu`",
-            args.platform
-        )));
+pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
+    if let Some(contradiction) = flags.templates.contradiction() {
+        return Err(Failure::usage(anyhow!(contradiction)));
     }
-    let profile = Profile::builtin(&args.suite.distro).ok_or_else(|| {
-        Failure::usage(anyhow!(
-            "unknown distribution `{}`; known are {}",
-            args.suite.distro,
-            Profile::names().join(", ")
-        ))
-    })?;
-    let (image, patterns) = split_positional(args);
-    let arch = args
-        .suite
-        .arch
-        .clone()
-        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-
-    let suite = LoadedSuite::load(&args.suite.exttest)?;
-    let selected = kolea_suite::select(
-        suite.tests.clone(),
-        &Selection {
-            patterns,
-            tags: args.suite.tags.clone(),
-            no_net: args.suite.no_net,
-            platform: args.platform.clone(),
-            arch: arch.clone(),
-            distro: Some(args.suite.distro.clone()),
-            now: chrono::Utc::now(),
-            ..Selection::default()
-        },
-    )
-    .map_err(Failure::selection)?;
-    let errors = suite.print_problems_of(&selected.run) + print_config_errors(&selected);
+    let settings = Settings::resolve(invocation, words, &flags.suite)?;
+    let suite = LoadedSuite::of(&settings)?;
+    settings.warn(invocation, &suite.tests);
+    let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
+        .map_err(Failure::selection)?;
+    needs::set_aside(&mut selected, &settings)?;
+    let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
             "{errors} error{} in the tests to be run (above); nothing was booted",
@@ -68,62 +46,51 @@ pub fn main(args: &RunArgs) -> Outcome {
         )));
     }
 
-    let path = args.durations.clone();
+    let path = settings::path(&flags.durations).map(Path::to_path_buf);
+    let asked_for_durations = path.is_some();
     let durations =
         Durations::new(path.unwrap_or_else(|| paths::cache_dir().join("durations.json")));
     let cases = cases(&selected);
-    if args.dry_run {
-        let expected = image.map_or_else(Expected::default, |image| {
-            durations.expected(&Stream::new(&args.suite.distro, &arch, None, &image))
-        });
-        plan::print(&cases, &selected, &options(args, profile, expected));
+    let stream = |accelerator: Option<&str>, image: &Path| {
+        let distro = settings.distro.name.as_deref();
+        let arch = &settings.selection.arch;
+        Stream::new(distro.unwrap_or(UNKNOWN), arch, accelerator, image)
+    };
+    if flags.dry_run {
+        // What cannot be used is not needed for a plan.
+        let expected = match settings.image() {
+            Ok(Some(image)) => durations.expected(&stream(None, &image)),
+            _ => Expected::default(),
+        };
+        plan::print(&cases, &selected, &options(&settings, flags, expected));
         return Ok(ExitCode::Pass);
     }
 
-    let image = image.ok_or_else(|| {
+    let image = settings.image()?.ok_or_else(|| {
         Failure::usage(anyhow!(
-            "no image: name one, as in `kolea run IMAGE.qcow2` or `--qemu-image IMAGE.qcow2`"
+            "no image: name one, as in `{} run IMAGE.qcow2` or `--qemu-image IMAGE.qcow2`",
+            Program::current().name()
         ))
     })?;
-    let qemu = QemuOptions {
-        image: image.clone(),
-        arch: arch.clone(),
-        accel: match args.accel {
-            AccelArg::Auto => Accel::Auto,
-            AccelArg::Kvm => Accel::Kvm,
-            AccelArg::Tcg => Accel::Tcg,
-        },
-        firmware: args.qemu_firmware.map(|firmware| match firmware {
-            FirmwareArg::Bios => Firmware::Bios,
-            FirmwareArg::Uefi => Firmware::Uefi,
-        }),
-        memory_mib: args.qemu_memory,
-        disk_size: None,
-        mounts: Vec::new(),
-        profile: profile.clone(),
-        cache_dir: paths::cache_dir(),
-        work_dir: None,
-        template_cache: args.templates.keeps().then(|| TemplateCache {
-            dir: paths::cache_dir().join("templates"),
-            limit_mib: args.templates.template_cache_size,
-        }),
-    };
+    let container = needs::container(&selected.run, settings.build.as_ref())?;
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
-        .block_on(QemuPlatform::new(qemu))
+        .block_on(QemuPlatform::new(qemu(&settings, flags, &image)))
         .map_err(Failure::usage)?;
     let accelerator = platform.facts().properties.get("accelerator").cloned();
-    let stream = Stream::new(&args.suite.distro, &arch, accelerator.as_deref(), &image);
+    let stream = stream(accelerator.as_deref(), &image);
 
-    let output_path = match &args.output_dir {
+    let output_path = match &settings.output.dir {
         Some(path) => path.clone(),
-        None => OutputDir::default_path(&args.platform).map_err(Failure::usage)?,
+        None => OutputDir::default_path(&settings.output.parent, &settings.selection.platform)
+            .map_err(Failure::usage)?,
     };
     let output = OutputDir::prepare(&output_path).map_err(Failure::usage)?;
     let options = RunOptions {
         output_dir: output.path.clone(),
-        ..options(args, profile, durations.expected(&stream))
+        container,
+        ..options(&settings, flags, durations.expected(&stream))
     };
     let skipped = selected
         .skipped
@@ -132,54 +99,35 @@ pub fn main(args: &RunArgs) -> Outcome {
         .collect();
     let (exit, record) = runtime.block_on(run(Arc::new(platform), cases, skipped, options))?;
 
-    note_durations(&durations, &stream, &record, args.durations.is_some());
-    let reported = write_reports(&output.path, &record, args);
+    note_durations(&durations, &stream, &record, asked_for_durations);
+    let reported = write_reports(&output.path, &record, &settings, flags);
     // What still hangs about (a name look-up, say) must not delay the end.
     runtime.shutdown_background();
     reported?;
     Ok(exit)
 }
 
-/// The image is named by `--qemu-image`, or by the first positional that looks like a file rather than a pattern.
-fn split_positional(args: &RunArgs) -> (Option<PathBuf>, Vec<String>) {
-    let mut patterns = args.positional.clone();
-    if args.qemu_image.is_some() {
-        return (args.qemu_image.clone(), patterns);
-    }
-    let looks_like_file = |text: &String| {
-        let path = Path::new(text);
-        path.extension().is_some_and(|suffix| {
-            ["qcow2", "img", "raw", "iso"]
-                .iter()
-                .any(|known| suffix == *known)
-        }) || text.contains('/') && path.exists()
-    };
-    let image = patterns
-        .iter()
-        .position(looks_like_file)
-        .map(|index| PathBuf::from(patterns.remove(index)));
-    (image, patterns)
-}
+/// What durations are kept under where only the booted machine can tell the distribution.
+const UNKNOWN: &str = "unknown";
 
-/// Checks the Ignition config of every selected test, each file once. Returns how many are invalid.
-fn print_config_errors(selected: &Selected) -> usize {
-    let configs: std::collections::BTreeMap<_, _> = selected
-        .run
-        .iter()
-        .filter_map(|test| test.config.as_ref())
-        .map(|config| (&config.path, &config.text))
-        .collect();
-    let mut errors = 0;
-    for (path, text) in configs {
-        if let Err(problem) = kolea_butane::validate(text) {
-            eprintln!(
-                "{}: error: invalid Ignition config: {problem}",
-                path.display()
-            );
-            errors += 1;
-        }
+fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
+    let machines = &settings.machines;
+    QemuOptions {
+        image: image.to_path_buf(),
+        arch: settings.selection.arch.clone(),
+        accel: machines.accel,
+        firmware: machines.firmware,
+        memory_mib: machines.memory_mib,
+        disk_size: machines.disk_size.clone(),
+        mounts: machines.mounts.clone(),
+        profile: settings.distro.profile.clone(),
+        cache_dir: paths::cache_dir(),
+        work_dir: None,
+        template_cache: flags.templates.keeps().then(|| TemplateCache {
+            dir: paths::cache_dir().join("templates"),
+            limit_mib: flags.templates.template_cache_size,
+        }),
     }
-    errors
 }
 
 fn cases(selected: &Selected) -> Vec<Case> {
@@ -196,37 +144,36 @@ fn cases(selected: &Selected) -> Vec<Case> {
         .collect()
 }
 
-fn options(args: &RunArgs, profile: Profile, expected: Expected) -> RunOptions {
+fn options(settings: &Settings, flags: &RunFlags, expected: Expected) -> RunOptions {
+    let machines = &settings.machines;
     RunOptions {
-        jobs: match args.jobs {
-            Jobs::Auto => kolea_engine::host_cpus(),
-            Jobs::Count(count) => count,
-        },
-        rerun: args.rerun,
-        infra_retries: args.infra_retries,
-        timeout_factor: args.timeout_factor,
-        extend_timeouts_percent: args.extend_timeout_percentage,
+        jobs: machines.jobs,
+        rerun: flags.rerun,
+        infra_retries: flags.infra_retries,
+        timeout_factor: flags.timeout_factor,
+        extend_timeouts_percent: machines.extend_timeouts_percent,
         memory_budget_mib: None,
         output_dir: PathBuf::new(),
-        profile,
+        profile: settings.distro.profile.clone(),
         info: RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: std::env::args().collect(),
-            distro: args.suite.distro.clone(),
+            distro: settings.distro.name.clone().unwrap_or_default(),
+            properties: properties::of(settings),
             ..RunInfo::default()
         },
         expected,
-        append: Vec::new(),
+        append: machines.append.clone(),
         container: None,
-        oscontainer: None,
-        detect_distro: false,
+        oscontainer: machines.oscontainer.clone(),
+        detect_distro: settings.distro.name.is_none(),
         failure_shell: None,
-        templates: !args.templates.no_templates,
-        keep_templates: args.templates.keeps(),
-        verify_templates_percent: args.templates.verify_templates,
-        buckets: args.templates.buckets(),
-        warn_exit_77: args.on_warn_failure_exit_77,
-        console_rules: !args.skip_console_warnings,
+        templates: !flags.templates.no_templates,
+        keep_templates: flags.templates.keeps(),
+        verify_templates_percent: flags.templates.verify_templates,
+        buckets: flags.templates.buckets(),
+        warn_exit_77: settings.output.warn_exit_77,
+        console_rules: !flags.skip_console_warnings,
     }
 }
 
@@ -235,7 +182,7 @@ fn note_durations(durations: &Durations, stream: &Stream, record: &Record, asked
     if let Err(error) = durations.note(stream, &Times::of(record)) {
         let path = durations.path().display();
         if asked {
-            eprintln!("kolea: warning: cannot write durations to {path}: {error}");
+            warn(format_args!("cannot write durations to {path}: {error}"));
         } else {
             tracing::debug!("cannot write durations to {path}: {error}");
         }
@@ -263,16 +210,21 @@ async fn run(
     Ok((exit, record))
 }
 
-fn write_reports(dir: &Path, record: &Record, args: &RunArgs) -> anyhow::Result<()> {
+fn write_reports(
+    dir: &Path,
+    record: &Record,
+    settings: &Settings,
+    flags: &RunFlags,
+) -> anyhow::Result<()> {
     // The error says all of it: what, where, why, and what to do.
     let written = kolea_report::write_all(dir, record).map_err(|error| anyhow!("{error}"))?;
     properties::write(dir, record)
         .with_context(|| format!("cannot write properties.json to {}", dir.display()))?;
-    if let Some(tapfile) = &args.tapfile {
+    if let Some(tapfile) = &settings.output.tapfile {
         std::fs::copy(&written.tap, tapfile)
             .with_context(|| format!("cannot write the TAP report to {}", tapfile.display()))?;
     }
-    if let Some(profile) = &args.profile {
+    if let Some(profile) = settings::path(&flags.profile) {
         kolea_report::write_trace(&dir.join(EVENTS_FILE), profile)
             .map_err(|error| anyhow!("{error}"))?;
     }

@@ -35,18 +35,22 @@ impl Mixing {
     }
 }
 
-/// Puts tests into buckets, in the order they come in: each into the first where everybody tolerates it.
+/// Puts tests into buckets, in the order they come in: each into the first where everybody tolerates it. `appended` is what the
+/// configs write that every machine's own is merged with.
 pub(super) fn buckets<'a>(
     tests: impl Iterator<Item = (usize, &'a TestCase)>,
     mixing: Mixing,
     claims: Claims<'_>,
+    appended: &BTreeSet<String>,
 ) -> Vec<Vec<usize>> {
     let mut buckets: Vec<Vec<Newcomer<'_>>> = Vec::new();
     for (index, test) in tests {
+        let own = test.config.as_ref().map(claims).unwrap_or_default();
         let newcomer = Newcomer {
             index,
             test,
-            claims: test.config.as_ref().map(claims).unwrap_or_default(),
+            overrides: !own.is_disjoint(appended),
+            claims: own,
         };
         let open = buckets.iter_mut().find(|bucket| {
             bucket
@@ -70,6 +74,8 @@ struct Newcomer<'a> {
     test: &'a TestCase,
     /// What its config writes.
     claims: BTreeSet<String>,
+    /// Whether that replaces something that every machine is to have, which others may count on.
+    overrides: bool,
 }
 
 impl Newcomer<'_> {
@@ -85,6 +91,7 @@ impl Newcomer<'_> {
             && mixing.allows(self.test, other.test)
             && !names(self.test, other.test)
             && !names(other.test, self.test)
-            && (same_config || self.claims.is_disjoint(&other.claims))
+            && (same_config
+                || !self.overrides && !other.overrides && self.claims.is_disjoint(&other.claims))
     }
 }

@@ -83,7 +83,7 @@ impl Terms<'_> {
             .iter()
             .filter(|(order, users)| **users == 1 && is_new(order))
             .count();
-        let singles_too = self.options.keep_templates && singles <= MOST_SINGLE_USERS;
+        let singles_too = self.options.keeps_templates() && singles <= MOST_SINGLE_USERS;
         users
             .into_iter()
             .filter(|(order, users)| !is_new(order) || *users > 1 || singles_too)

@@ -14,11 +14,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kolea_machine::{Platform, TemplateOrder};
-use kolea_model::{MachineNeeds, Plan, TestCase};
+use kolea_model::{MachineNeeds, Plan, TestCase, UserConfig};
 
 use crate::{Buckets, Case, RunOptions};
 pub(crate) use buckets::is_shareable;
 use buckets::{Claims, Mixing, buckets};
+use kolea_machine::agent::needs_internet;
 use layout::{Draft, Terms};
 pub(crate) use layout::{Layout, PlannedMachine};
 use orders::{Orders, resolve};
@@ -31,8 +32,43 @@ const ISOLATION_IS_WORTH: f64 = 1.05;
 /// Says what a run of these cases would do. Without a platform, whatever the tests themselves allow to be cloned is taken to
 /// be clonable, and no template to be there already.
 pub fn plan(cases: &[Case], options: &RunOptions) -> Plan {
-    let planner = Planner::new(cases, options, None);
-    planner.layout(&BTreeSet::new()).describe(cases)
+    let cases = prepared(cases.to_vec(), options);
+    let planner = Planner::new(&cases, options, None);
+    planner.layout(&BTreeSet::new()).describe(&cases)
+}
+
+/// The cases as the run's options have them: a machine that pulls what it is rebased to needs the Internet for that.
+pub(crate) fn prepared(mut cases: Vec<Case>, options: &RunOptions) -> Vec<Case> {
+    if options.oscontainer.as_deref().is_some_and(needs_internet) {
+        for case in &mut cases {
+            case.test.needs.internet = true;
+        }
+    }
+    cases
+}
+
+/// What tests' configs take from those that are merged into every machine's, one line for each config.
+pub(crate) fn overridden(cases: &[Case], append: &[UserConfig]) -> Vec<String> {
+    let appended: BTreeSet<String> = append.iter().flat_map(kolea_suite::config_claims).collect();
+    if appended.is_empty() {
+        return Vec::new();
+    }
+    let configs = cases.iter().filter_map(|case| case.test.config.as_ref());
+    let configs: BTreeMap<_, _> = configs.map(|config| (&config.path, config)).collect();
+    configs
+        .into_iter()
+        .filter_map(|(path, config)| {
+            let both = kolea_suite::config_claims(config);
+            let both: Vec<&str> = both.intersection(&appended).map(String::as_str).collect();
+            (!both.is_empty()).then(|| {
+                format!(
+                    "{} replaces what the appended config says about {}",
+                    path.display(),
+                    both.join(", ")
+                )
+            })
+        })
+        .collect()
 }
 
 /// The numbers of the shareable tests' units (`kola-runext-<n>.service`): from 1, in the order of their names.
@@ -80,7 +116,8 @@ impl<'a> Planner<'a> {
         platform: Option<&dyn Platform>,
         claims: Claims<'_>,
     ) -> Self {
-        let mut orders = Orders::default();
+        let mut orders = Orders::new(&options.append);
+        let appended: BTreeSet<String> = options.append.iter().flat_map(claims).collect();
         let mut seed = |tests: &[&TestCase]| {
             if options.templates {
                 orders.seed(tests, platform)
@@ -100,7 +137,7 @@ impl<'a> Planner<'a> {
             let tests = shareable.iter().map(|index| (*index, &cases[*index].test));
             let shared = match options.buckets {
                 Buckets::Never => shareable.iter().map(|index| vec![*index]).collect(),
-                Buckets::Always | Buckets::Auto => buckets(tests, mixing, claims),
+                Buckets::Always | Buckets::Auto => buckets(tests, mixing, claims, &appended),
             };
             let alone = exclusive.iter().map(|index| vec![*index]);
             let drafts = alone.chain(shared).map(|members| {
@@ -115,10 +152,11 @@ impl<'a> Planner<'a> {
         };
         let ways = mixings.iter().map(|mixing| way(*mixing)).collect();
         let plain = resolve(platform, &MachineNeeds::default());
+        let append = merged_configs(&options.append, std::iter::empty());
         let default = orders
             .list()
             .iter()
-            .position(|order| order.spec == plain && order.provision.configs.is_empty());
+            .position(|order| order.spec == plain && order.provision.configs == append);
         Planner {
             cases,
             options,

@@ -18,11 +18,21 @@ pub(crate) enum Seed {
 /// The different templates that tests could start from. Equal orders have one index.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
+    /// Configs that every machine's own is merged with.
+    append: Vec<UserConfig>,
     list: Vec<TemplateOrder>,
     by_configs: HashMap<Vec<Arc<str>>, Vec<usize>>,
 }
 
 impl Orders {
+    /// None yet.
+    pub fn new(append: &[UserConfig]) -> Self {
+        Orders {
+            append: append.to_vec(),
+            ..Orders::default()
+        }
+    }
+
     /// All of them.
     pub fn list(&self) -> &[TemplateOrder] {
         &self.list
@@ -69,15 +79,22 @@ impl Orders {
         if let Some(why) = platform.and_then(|platform| platform.not_clonable(&spec)) {
             return Seed::Boot(Some(why));
         }
-        let configs = merged_configs(tests.iter().copied());
+        let configs = merged_configs(&self.append, tests.iter().copied());
         Seed::Clone(self.index(spec, configs))
     }
 }
 
-/// The configs of a machine's tests. One file may serve several tests by links; merging it with itself would be no use.
-pub(crate) fn merged_configs<'a>(tests: impl Iterator<Item = &'a TestCase>) -> Vec<UserConfig> {
+/// The configs of a machine: those for every machine, then its tests'. One file may serve several tests by links; merging it with
+/// itself would be no use.
+pub(crate) fn merged_configs<'a>(
+    append: &'a [UserConfig],
+    tests: impl Iterator<Item = &'a TestCase>,
+) -> Vec<UserConfig> {
     let mut configs: Vec<UserConfig> = Vec::new();
-    for config in tests.filter_map(|test| test.config.as_ref()) {
+    for config in append
+        .iter()
+        .chain(tests.filter_map(|test| test.config.as_ref()))
+    {
         if configs.iter().all(|known| known.text != config.text) {
             configs.push(config.clone());
         }

@@ -216,7 +216,7 @@ proptest! {
             let Some(template) = machine.template else { continue };
             prop_assert!(machine.why.is_none());
             let order = &planner.orders()[layout.templates[template].order];
-            let wanted: Vec<_> = merged_configs(tests()).into_iter().map(|config| config.text).collect();
+            let wanted: Vec<_> = merged_configs(&[], tests()).into_iter().map(|config| config.text).collect();
             let given: Vec<_> = order.provision.configs.iter().map(|config| config.text.clone()).collect();
             prop_assert_eq!(wanted, given);
             prop_assert!(tests().all(|test| test.needs.memory_mib.unwrap_or_default() == order.spec.memory_mib));

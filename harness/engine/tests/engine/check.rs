@@ -29,6 +29,7 @@ pub fn check(events: &[Event], exit: ExitCode) {
     let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
     let mut group_faults = Vec::new();
     let (mut interrupted, mut finished) = (false, false);
+    let mut detected = false;
     assert!(matches!(
         events.first().map(|event| &event.kind),
         Some(EventKind::RunStarted { .. })
@@ -54,6 +55,10 @@ pub fn check(events: &[Event], exit: ExitCode) {
             EventKind::TestSkipped { test, verdict } => {
                 assert!(!tests.contains_key(test.as_str()));
                 assert!(matches!(verdict, Verdict::Skip { .. }));
+            }
+            EventKind::DistroDetected { distro, from } => {
+                assert!(!distro.is_empty() && !from.is_empty());
+                assert!(!std::mem::replace(&mut detected, true));
             }
             EventKind::GroupStarted { group, .. } => {
                 if let Some(template) = wanted.get(group.as_str()) {

@@ -189,7 +189,7 @@ async fn a_new_test_only_warns() {
     assert_eq!(report.exit, ExitCode::Pass);
     assert!(
         report.line("t").starts_with(
-            "warn: unit kola-runext.service exited with code 1 (only a warning until "
+            "warn: unit kola-runext.service exited with code 1 (only a warning: new)"
         )
     );
     let report = rig()

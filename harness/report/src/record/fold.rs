@@ -77,6 +77,11 @@ impl Fold {
                 self.record.tests[index].verdict = verdict.clone();
                 self.progress[index].done = true;
             }
+            EventKind::DistroDetected { distro, from } => {
+                let run = &mut self.record.run;
+                run.distro.clone_from(distro);
+                run.properties.insert("distro-source".to_owned(), from.clone());
+            }
             EventKind::GroupStarted { group, shared } => {
                 let index = self.group(group, *shared);
                 self.record.groups[index].started.get_or_insert(time);

@@ -53,6 +53,10 @@ impl Plain {
         match &event.kind {
             EventKind::RunStarted { run, plan } => header(&mut out, run, plan),
             EventKind::TestSkipped { test, verdict } => self.result(&mut out, test, verdict, 0.0),
+            EventKind::DistroDetected { distro, from } => {
+                let (distro, from) = (text::one_line(distro), text::one_line(from));
+                let _infallible = writeln!(out, "distribution: {distro} ({from})");
+            }
             EventKind::GroupStarted { group, shared } if *shared && self.options.run_lines => {
                 let _infallible = writeln!(out, "=== RUN   {}", text::one_line(group));
             }

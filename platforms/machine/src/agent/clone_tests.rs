@@ -55,6 +55,9 @@ async fn a_template_gets_its_agent_and_says_its_facts() {
     .unwrap();
     let keys = machine.path("home/.ssh/authorized_keys.d/ignition");
     fs::write(&keys, format!("# keys\nssh-rsa BBBB\n{OLD_KEY}")).unwrap();
+    fs::create_dir_all(machine.path("etc")).unwrap();
+    let os_release = "ID=nestos\nVARIANT_ID=\"For Container\"\n";
+    fs::write(machine.path("etc/os-release"), os_release).unwrap();
     let facts = prepare_template(&machine, OLD_KEY).await.unwrap();
     assert_eq!(
         facts,
@@ -70,6 +73,8 @@ async fn a_template_gets_its_agent_and_says_its_facts() {
                 "/home/.ssh/authorized_keys.d/ignition".to_owned(),
                 OLD_KEY.to_owned()
             )),
+            os_id: "nestos".to_owned(),
+            variant_id: Some("For Container".to_owned()),
         }
     );
     assert_eq!(*machine.labels.lock().unwrap(), ["prepare-template"]);
@@ -140,6 +145,7 @@ async fn a_clone_wakes_up() {
             ("later.timer".to_owned(), soon + 3_600_000_000),
         ],
         authorized_key: Some((keys, OLD_KEY.to_owned())),
+        ..GuestFacts::default()
     };
     assert_eq!(machine.exec(rouse(&facts)).await.unwrap().status, 0);
     let output = machine.exec(wake(&facts, NEW_KEY)).await.unwrap();

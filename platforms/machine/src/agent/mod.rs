@@ -7,7 +7,9 @@ mod channel;
 mod channel_tests;
 #[cfg(test)]
 mod clone_tests;
+mod copy;
 mod install;
+mod rebase;
 mod reboot;
 mod run;
 mod template;
@@ -20,8 +22,10 @@ mod wake;
 mod wake_program;
 
 pub use channel::AgentChannel;
+pub use copy::copy_to_home;
 pub use install::{Onto, install};
-pub use reboot::reboot;
+pub use rebase::{needs_internet, rebase};
+pub use reboot::{reboot, restart};
 pub use run::{UnitEnd, run_unit, unit_status};
 pub use template::{fingerprint, prepare_template};
 pub use unit::{TestUnit, end_marker};

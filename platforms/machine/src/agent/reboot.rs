@@ -5,7 +5,9 @@ use crate::{BootId, Exec, Machine, MachineError, RunBy};
 
 /// sshd stops before the test is told to go on: a reboot that is forced, or a crash, would otherwise leave us with a
 /// connection that nobody ends.
-const ACKNOWLEDGE: &str = "systemctl stop sshd && echo >\"${KOLET_ROOT-}/run/kolet-reboot-ack\"";
+fn acknowledge(sshd_unit: &str) -> String {
+    format!("systemctl stop {sshd_unit} && echo >\"${{KOLET_ROOT-}}/run/kolet-reboot-ack\"")
+}
 
 /// The count before comes first, since the machine may be gone after the acknowledgement.
 const ACKNOWLEDGE_SOFT: &str = "systemctl show --property=SoftRebootsCount --value && \
@@ -17,18 +19,46 @@ pub(super) const REBOOT_ACK: &str = "reboot-ack";
 /// How long the guest holds the question for the number of soft reboots when it has no news, in seconds.
 const HOLD: u32 = 10;
 
-/// Tells the test that it may reboot (label `reboot-ack`), and waits until a command has run after the reboot. Time limits
-/// are the caller's.
+/// Reboots a machine on which no test runs (label `reboot`), and waits until a command has run after the reboot. Time limits are
+/// the caller's.
+pub async fn restart(machine: &dyn Machine, before: &BootId) -> Result<BootId, MachineError> {
+    let answer = machine
+        .exec(Exec {
+            label: "reboot",
+            command: "systemctl reboot".to_owned(),
+            stdin: Vec::new(),
+            by: RunBy::Root,
+        })
+        .await;
+    match answer {
+        Ok(output) if output.status != 0 => Err(MachineError::Guest(format!(
+            "cannot reboot the machine (status {}): {}",
+            output.status,
+            last_line(&output.stderr_text())
+        ))),
+        // The reboot may be faster than its answer.
+        Ok(_) | Err(MachineError::Ssh(_)) => machine.wait_ready(Some(before)).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells the test that it may reboot (label `reboot-ack`), and waits until a command has run after the reboot. `sshd_unit` is the
+/// profile's. Time limits are the caller's.
 pub async fn reboot(
     machine: &dyn Machine,
     before: &BootId,
     soft: bool,
+    sshd_unit: &str,
 ) -> Result<BootId, MachineError> {
-    let command = if soft { ACKNOWLEDGE_SOFT } else { ACKNOWLEDGE };
+    let command = if soft {
+        ACKNOWLEDGE_SOFT.to_owned()
+    } else {
+        acknowledge(sshd_unit)
+    };
     let answer = machine
         .exec(Exec {
             label: REBOOT_ACK,
-            command: command.to_owned(),
+            command,
             stdin: Vec::new(),
             by: RunBy::Root,
         })

@@ -41,6 +41,9 @@ fi
 rm -f usr/local/bin/kolet-wake.*
 systemctl start kolet-agent.service || exit
 read -r id <"$root/proc/sys/kernel/random/boot_id" && echo "boot=$id" || exit
+if [ -r "$root/etc/os-release" ]; then
+    (. "$root/etc/os-release" && echo "os=${ID-}" && echo "variant=${VARIANT_ID-}")
+fi
 TZ=UTC systemctl show --state=active --property=Id --property=NextElapseUSecRealtime '*.timer'
 if [ -n "${SUDO_USER-}" ]; then home=$(eval "echo ~$SUDO_USER"); else home=$HOME; fi
 for file in "$home/.ssh/authorized_keys" "$home/.ssh/authorized_keys.d"/*; do
@@ -125,6 +128,8 @@ fn parse(text: &str) -> GuestFacts {
     for line in text.lines() {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         match key {
+            "os" => value.clone_into(&mut facts.os_id),
+            "variant" if !value.is_empty() => facts.variant_id = Some(value.to_owned()),
             "boot" => value.clone_into(&mut facts.boot_id),
             "Id" => unit = Some(value.to_owned()),
             "NextElapseUSecRealtime" => next = microseconds(value),

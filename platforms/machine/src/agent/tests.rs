@@ -327,7 +327,7 @@ async fn a_soft_reboot_is_over_when_it_is_counted() {
     let machine = LocalMachine::new();
     fs::write(machine.path("soft-reboots"), "1\n").unwrap();
     machine.script("bin/sudo", "echo 2 >\"$KOLET_ROOT/soft-reboots\"");
-    let next = reboot(&machine, &BootId("b".to_owned()), true)
+    let next = reboot(&machine, &BootId("b".to_owned()), true, "sshd")
         .await
         .unwrap();
     assert_eq!(next, machine.wait_ready(None).await.unwrap());
@@ -339,7 +339,7 @@ async fn a_soft_reboot_is_over_when_it_is_counted() {
         "bin/sudo",
         "echo 'Unit sshd.service not loaded.' >&2; exit 5",
     );
-    let error = reboot(&machine, &BootId("b".to_owned()), false)
+    let error = reboot(&machine, &BootId("b".to_owned()), false, "sshd")
         .await
         .unwrap_err();
     assert!(

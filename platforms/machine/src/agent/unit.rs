@@ -12,6 +12,7 @@ pub struct TestUnit {
     test: String,
     executable: String,
     data_dir: String,
+    container: Option<String>,
 }
 
 impl TestUnit {
@@ -25,7 +26,15 @@ impl TestUnit {
             test: test.name.clone(),
             data_dir: format!("/var/opt/kola/extdata{suffix}"),
             executable,
+            container: None,
         }
+    }
+
+    /// With the guest's path of the image's ostree container in its environment (`injectContainer`).
+    #[must_use]
+    pub fn with_container(mut self, path: String) -> TestUnit {
+        self.container = Some(path);
+        self
     }
 
     /// The unit's name.
@@ -44,6 +53,10 @@ impl TestUnit {
     pub fn unit(&self) -> Unit {
         let test = escape(&self.test);
         let executable = escape(&self.executable);
+        let container = self
+            .container
+            .as_ref()
+            .map(|path| format!("Environment=KOLA_EXT_OSTREE_OCIARCHIVE={}\n", escape(path)));
         Unit {
             name: self.name.clone(),
             enabled: false,
@@ -56,7 +69,9 @@ impl TestUnit {
                  Environment=KOLA_TEST={test}\n\
                  Environment=KOLA_TEST_EXE={executable}\n\
                  Environment=KOLA_EXT_DATA={data}\n\
-                 ExecStart=/usr/local/bin/kola-runext-{executable}\n",
+                 ExecStart=/usr/local/bin/kola-runext-{executable}\n\
+                 {container}",
+                container = container.unwrap_or_default(),
                 unit = self.name,
                 data = self.data_dir,
             ),
@@ -114,6 +129,16 @@ mod tests {
              Environment=KOLA_TEST_EXE=reboot\nEnvironment=KOLA_EXT_DATA=/var/opt/kola/extdata\n\
              ExecStart=/usr/local/bin/kola-runext-reboot\n"
         );
+    }
+
+    #[test]
+    fn the_container_comes_last() {
+        let unit = TestUnit::new(&test_case("ext.a.b", "/x/b"), None)
+            .with_container("/home/core/a b.ociarchive".to_owned());
+        assert!(unit.unit().contents.ends_with(
+            "ExecStart=/usr/local/bin/kola-runext-b\n\
+             Environment=KOLA_EXT_OSTREE_OCIARCHIVE=/home/core/a\\x20b.ociarchive\n"
+        ));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub async fn launch_clone(
         ignition,
         firmware: firmware(common, Some(&vars), own.path())?,
         memory: memory.clone(),
+        ignition_port: common.profile.ignition_journal_port.clone(),
+        transport: None,
     };
     let parts = Parts {
         id,
@@ -70,6 +72,7 @@ pub async fn launch_clone(
         template: Some(request.template.clone()),
         journal: frozen.journal().clone(),
         steps: Steps::default(),
+        helpers: Vec::new(),
     };
     let started = async {
         let mut started = start(common, parts, lives).await?;

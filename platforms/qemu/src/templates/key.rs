@@ -6,13 +6,14 @@ use kolea_machine::agent;
 use kolea_machine::ignition::{HarnessConfig, render};
 use kolea_machine::journal::stream_unit;
 use kolea_machine::{Provision, TemplateOrder};
-use kolea_model::MachineSpec;
+use kolea_model::{HostMount, MachineSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cache::hex;
 use crate::command_line::{Accelerator, accelerator_args};
 use crate::launch::Common;
+use crate::mounts::{self, Transport};
 use crate::tools;
 
 /// Everything that a template's machine depends on.
@@ -32,6 +33,12 @@ pub struct TemplateKey {
     pub host: String,
     /// The firmware's code, if it is a file.
     pub firmware: String,
+    /// Size of the primary disk, in bytes.
+    #[serde(default)]
+    pub disk: u64,
+    /// The name of the virtio port for what the initramfs says.
+    #[serde(default)]
+    pub ignition_port: String,
     /// The machine.
     pub spec: MachineSpec,
     /// The Ignition config, but for our key.
@@ -62,8 +69,10 @@ impl TemplateKey {
             firmware: common.firmware.as_ref().map_or_else(String::new, |files| {
                 tools::fingerprint(&files.code).unwrap_or_default()
             }),
+            disk: common.disk_size(&order.spec),
+            ignition_port: common.profile.ignition_journal_port.clone(),
             spec: order.spec.clone(),
-            ignition: ignition(common, &order.provision, ""),
+            ignition: ignition(common, &order.provision, "", None),
             kolea: env!("CARGO_PKG_VERSION").to_owned(),
             agent: agent::fingerprint(),
         }
@@ -88,15 +97,27 @@ impl TemplateKey {
     }
 }
 
-/// The config of a machine, with that key for SSH.
-pub fn ignition(common: &Common, provision: &Provision, public_key: &str) -> String {
+/// The config of a machine, with that key for SSH. `mounts`: its directories of the host, which no template has.
+pub fn ignition(
+    common: &Common,
+    provision: &Provision,
+    public_key: &str,
+    mounts: Option<(&[HostMount], Transport)>,
+) -> String {
+    let mut units = vec![stream_unit()];
+    let mut directories = Vec::new();
+    if let Some((mounts, transport)) = mounts {
+        units.extend(mounts::units(mounts, transport));
+        directories = mounts::mount_points(mounts);
+    }
     render(
         provision,
         &HarnessConfig {
             user: &common.profile.user,
             public_key,
-            units: vec![stream_unit()],
+            units,
             files: &common.profile.files,
+            directories: &directories,
         },
     )
 }
@@ -143,6 +164,8 @@ pub mod testing {
             accelerator: "tcg".to_owned(),
             host: String::new(),
             firmware: String::new(),
+            disk: 4 << 30,
+            ignition_port: "port".to_owned(),
             spec: MachineSpec {
                 memory_mib: 1024,
                 cpus: 1,
@@ -174,6 +197,9 @@ mod tests {
         let mut other = a.clone();
         other.spec.memory_mib = 2048;
         assert_ne!(a.name(), other.name());
+        let mut larger = a.clone();
+        larger.disk += 1;
+        assert_ne!(a.name(), larger.name());
         let upgraded = TemplateKey {
             qemu: "10.1.0".to_owned(),
             machine_type: "pc-i440fx-10.1".to_owned(),

@@ -1,0 +1,95 @@
+//! Flags about machines in QEMU.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use kolea_model::HostMount;
+
+/// Machines in QEMU.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "QEMU")]
+pub struct QemuArgs {
+    /// The firmware: bios or uefi [default: bios on x86_64, uefi on aarch64]
+    #[arg(long, value_name = "FIRMWARE", value_parser = firmware)]
+    pub qemu_firmware: Option<FirmwareArg>,
+    /// Memory of every machine, in MiB, whatever its test asks for
+    #[arg(long, value_name = "MIB", value_parser = memory)]
+    pub qemu_memory: Option<Memory>,
+    /// Size of the primary disk, as `qemu-img resize` takes it: `20G`, or `+5G` for more than the image has
+    #[arg(long, value_name = "[+]SIZE")]
+    pub qemu_size: Option<String>,
+    /// A directory of the host that every machine may read; once for each
+    #[arg(long, value_name = "HOST,GUEST", value_parser = host_mount)]
+    pub qemu_bind_ro: Vec<HostMount>,
+    /// KVM or emulation; `auto` tries KVM with a tiny guest first
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Whether machines have a TPM; they have none yet
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = true, hide = true)]
+    pub qemu_swtpm: bool,
+    /// Without effect, as in kola's `run`
+    #[arg(long, value_name = "OPTIONS", hide = true)]
+    pub qemu_drive_opts: Option<String>,
+    /// Without effect, as in kola's `run`
+    #[arg(long, hide = true)]
+    pub qemu_nbd_socket: bool,
+}
+
+/// `--qemu-firmware`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirmwareArg {
+    /// The architecture's own (an empty value).
+    Default,
+    /// SeaBIOS.
+    Bios,
+    /// OVMF or AAVMF.
+    Uefi,
+    /// The same, with Secure Boot.
+    UefiSecure,
+}
+
+/// `--qemu-memory`; none for an empty value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory(pub Option<u64>);
+
+/// `--accel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AccelArg {
+    /// KVM if it works.
+    Auto,
+    /// KVM or an error.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+fn firmware(text: &str) -> Result<FirmwareArg, String> {
+    Ok(match text {
+        "" => FirmwareArg::Default,
+        "bios" => FirmwareArg::Bios,
+        "uefi" => FirmwareArg::Uefi,
+        "uefi-secure" => FirmwareArg::UefiSecure,
+        _ => return Err("must be bios, uefi or uefi-secure".to_owned()),
+    })
+}
+
+fn memory(text: &str) -> Result<Memory, String> {
+    match text.parse() {
+        _ if text.is_empty() => Ok(Memory(None)),
+        Ok(mib) if mib > 0 => Ok(Memory(Some(mib))),
+        _ => Err("must be a number of MiB, such as 2048".to_owned()),
+    }
+}
+
+fn host_mount(text: &str) -> Result<HostMount, String> {
+    match text.split_once(',') {
+        Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => Ok(HostMount {
+            host: PathBuf::from(host),
+            guest: guest.to_owned(),
+        }),
+        _ => Err(
+            "must be HOST,GUEST: a directory, a comma, and an absolute path in the guest"
+                .to_owned(),
+        ),
+    }
+}

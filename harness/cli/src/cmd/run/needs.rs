@@ -1,0 +1,109 @@
+//! What the selected tests ask for, against what there is in this run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use kolea_model::{SkipReason, TestCase};
+use kolea_suite::Selected;
+
+use super::super::Failure;
+use crate::build::Build;
+use crate::program::warn;
+use crate::settings::Settings;
+
+/// Why no machine of this version is what the test asks for.
+pub fn unsupported(test: &TestCase) -> Option<SkipReason> {
+    kolea_qemu::unmet(&test.needs).map(|need| SkipReason::Unsupported { need })
+}
+
+/// Sets aside the tests that ask for what is not supported yet, in one warning. One that was asked for by its very name is an
+/// error, and so is a run of which nothing is left.
+pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Failure> {
+    let mut run = Vec::new();
+    let mut needs: BTreeMap<String, usize> = BTreeMap::new();
+    for test in std::mem::take(&mut selected.run) {
+        let Some(reason) = unsupported(&test) else {
+            run.push(test);
+            continue;
+        };
+        if settings.selection.patterns.contains(&test.name) {
+            return Err(Failure::usage(anyhow!("{}: {reason}", test.name)));
+        }
+        if let SkipReason::Unsupported { need } = &reason {
+            for need in need.split(", ") {
+                *needs.entry(need.to_owned()).or_default() += 1;
+            }
+        }
+        selected.skipped.push((test, reason));
+    }
+    if let Some(why) = selected.why_nothing().filter(|_| run.is_empty()) {
+        // Tests that are denied or in other shards leave an empty run, which is a good one; these do not.
+        if !needs.is_empty() {
+            return Err(Failure::no_tests(anyhow!(why)));
+        }
+        warn(why);
+    }
+    if !needs.is_empty() {
+        let needs: Vec<String> = needs
+            .iter()
+            .map(|(need, count)| format!("{need} ({count})"))
+            .collect();
+        warn(format_args!(
+            "some tests are skipped, since they ask for what is not supported yet: {}",
+            needs.join(", ")
+        ));
+    }
+    selected.run = run;
+    warn_of_little_memory(&selected.run, settings.machines.memory_mib);
+    Ok(())
+}
+
+fn warn_of_little_memory(run: &[TestCase], memory_mib: Option<u64>) {
+    const SHOWN: usize = 3;
+    let Some(memory) = memory_mib else { return };
+    let short: Vec<String> = run
+        .iter()
+        .filter_map(|test| {
+            let wanted = test.needs.memory_mib.filter(|wanted| *wanted > memory)?;
+            Some(format!("{} ({wanted})", test.name))
+        })
+        .collect();
+    if !short.is_empty() {
+        let more = match short.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        warn(format_args!(
+            "--qemu-memory {memory} is less than tests ask for: {}{more}",
+            short[..short.len().min(SHOWN)].join(", ")
+        ));
+    }
+}
+
+/// The ostree container for the tests that ask for it; an error that names them if there is none.
+pub fn container(run: &[TestCase], build: Option<&Build>) -> Result<Option<PathBuf>, Failure> {
+    let wanted: Vec<&str> = run
+        .iter()
+        .filter(|test| test.inject_container)
+        .map(|test| test.name.as_str())
+        .collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let names = wanted.join(", ");
+    match build.map(Build::ociarchive) {
+        Some(Some(found)) => {
+            let describe = |error: anyhow::Error| {
+                Failure::usage(error.context(format!("injectContainer of {names}")))
+            };
+            found.map(Some).map_err(describe)
+        }
+        Some(None) => Err(Failure::usage(anyhow!(
+            "injectContainer: the build has no ostree container for {names}; leave them out, or build one"
+        ))),
+        None => Err(Failure::usage(anyhow!(
+            "injectContainer: the ostree container for {names} comes from a build, and there is none: name a working directory by --workdir, or leave them out"
+        ))),
+    }
+}

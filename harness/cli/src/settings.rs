@@ -1,0 +1,271 @@
+//! What the flags of a run come to: everything that is decided before the tests are read, decided once.
+
+mod append;
+mod denylist;
+mod distro;
+mod manifest;
+mod platform;
+mod warnings;
+
+use std::path::{Path, PathBuf};
+
+use kolea_model::{Firmware, HostMount, TestCase, UserConfig};
+use kolea_qemu::Accel;
+use kolea_suite::{Selection, Shard};
+
+pub use distro::Distro;
+pub use platform::not_yet;
+
+use manifest::Manifest;
+
+use crate::args::{AccelArg, GlobalArgs, Invocation, Jobs, SuiteArgs};
+use crate::build::Build;
+use crate::cmd::Failure;
+use crate::program::Program;
+use crate::workdir::Workdir;
+
+/// Everything that is decided before the tests are read.
+#[derive(Debug)]
+pub struct Settings {
+    /// The working directory, if there is one.
+    pub workdir: Option<Workdir>,
+    /// The build in it.
+    pub build: Option<Build>,
+    /// The image that was named.
+    image: Option<PathBuf>,
+    /// The distribution.
+    pub distro: Distro,
+    /// Which tests run.
+    pub selection: Selection,
+    /// Where they are looked for (`-E`).
+    pub exttest: Vec<PathBuf>,
+    /// What translates Butane configs instead of kolea itself.
+    pub butane_program: Option<PathBuf>,
+    /// What every machine has.
+    pub machines: Machines,
+    /// Where results go.
+    pub output: Output,
+}
+
+/// What every machine has.
+#[derive(Debug)]
+pub struct Machines {
+    /// How many may run at once.
+    pub jobs: usize,
+    /// Firmware; the architecture's default if none.
+    pub firmware: Option<Firmware>,
+    /// Memory, in MiB.
+    pub memory_mib: Option<u64>,
+    /// What the primary disk is enlarged to.
+    pub disk_size: Option<String>,
+    /// Directories of the host.
+    pub mounts: Vec<HostMount>,
+    /// What executes the guests' instructions.
+    pub accel: Accel,
+    /// Configs that theirs are merged with.
+    pub append: Vec<UserConfig>,
+    /// What they are rebased to.
+    pub oscontainer: Option<String>,
+    /// Whether a person is shown the machine of a failed test.
+    pub shell: bool,
+    /// By how many percent time limits are lengthened.
+    pub extend_timeouts_percent: u32,
+}
+
+/// Where results go.
+#[derive(Debug)]
+pub struct Output {
+    /// The directory that was named.
+    pub dir: Option<PathBuf>,
+    /// Where a directory is made if none was named.
+    pub parent: PathBuf,
+    /// Where the TAP report is copied.
+    pub tapfile: Option<PathBuf>,
+    /// Whether a run in which only tests failed that may fail ends with 77.
+    pub warn_exit_77: bool,
+    /// `--basename`.
+    pub basename: Option<String>,
+}
+
+impl Settings {
+    /// Decides. `words` are the image and the patterns.
+    pub fn resolve(
+        invocation: &Invocation,
+        words: &[String],
+        suite: &SuiteArgs,
+    ) -> Result<Settings, Failure> {
+        let global = &invocation.cli.global;
+        let platform = platform::resolve(invocation)?;
+        let arch = arch(global);
+        let workdir = Workdir::find(path(&global.target.workdir));
+        let (workdir, build) = build(global, workdir, &arch).map_err(Failure::usage)?;
+        let distro = Distro::resolve(global, build.as_ref()).map_err(Failure::usage)?;
+        let (image, patterns) = image_and_patterns(invocation, words);
+        let denylist = denylist::read(global, workdir.as_ref())?;
+        let select = &global.select;
+        let manifest = Manifest::read(workdir.as_ref());
+        let stream = text(&select.denylist_stream).or_else(|| {
+            let build = build.as_ref().filter(|_| image.is_none());
+            build.and_then(|build| build.stream.clone().or(manifest.stream))
+        });
+        let firmware = platform::firmware(global)?;
+        let selection = Selection {
+            patterns,
+            tags: select.tags.clone(),
+            no_net: select.no_net,
+            platform,
+            arch: arch.clone(),
+            distro: distro.name.clone(),
+            firmware: firmware_name(firmware, &arch).to_owned(),
+            stream,
+            os_version: manifest.os_version,
+            run_platform_independent: select.run_platform_independent,
+            denylist,
+            denied: select.denylist_test.clone(),
+            run_denied: select.run_denied,
+            shard: shard(select.sharding.as_deref())?,
+            multiply: suite.multiply,
+            now: chrono::Utc::now(),
+        };
+        let machines = Machines {
+            jobs: match global.machines.jobs {
+                Jobs::Auto => kolea_engine::host_cpus(),
+                Jobs::Count(count) => count,
+            },
+            firmware,
+            memory_mib: global.qemu.qemu_memory.and_then(|memory| memory.0),
+            disk_size: text(&global.qemu.qemu_size),
+            mounts: global.qemu.qemu_bind_ro.clone(),
+            accel: match global.qemu.accel {
+                AccelArg::Auto => Accel::Auto,
+                AccelArg::Kvm => Accel::Kvm,
+                AccelArg::Tcg => Accel::Tcg,
+            },
+            append: append::read(&global.machines).map_err(Failure::usage)?,
+            oscontainer: text(&global.machines.oscontainer),
+            shell: global.machines.ssh_on_test_failure,
+            extend_timeouts_percent: global.machines.extend_timeout_percentage,
+        };
+        let output = Output::resolve(global, workdir.as_ref());
+        Ok(Settings {
+            workdir,
+            build,
+            image,
+            distro,
+            selection,
+            exttest: suite.exttest.clone(),
+            butane_program: path(&global.machines.butane_program).map(Path::to_path_buf),
+            machines,
+            output,
+        })
+    }
+
+    /// The image: the one that was named, or the build's; none if there is neither.
+    pub fn image(&self) -> Result<Option<PathBuf>, Failure> {
+        match (&self.image, &self.build) {
+            (Some(image), _) => Ok(Some(image.clone())),
+            (None, Some(build)) => build.qemu_image().map(Some).map_err(Failure::usage),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Says which combinations of flags do not do what they may be meant to, given these tests.
+    pub fn warn(&self, invocation: &Invocation, tests: &[TestCase]) {
+        warnings::print(self, invocation, tests);
+    }
+}
+
+impl Output {
+    fn resolve(global: &GlobalArgs, workdir: Option<&Workdir>) -> Output {
+        let output = &global.output;
+        Output {
+            dir: path(&output.output_dir).map(Path::to_path_buf),
+            parent: workdir.map_or_else(|| PathBuf::from("_kola_temp"), Workdir::output),
+            tapfile: path(&output.tapfile).map(Path::to_path_buf),
+            warn_exit_77: output.on_warn_failure_exit_77,
+            basename: text(&global.machines.basename),
+        }
+    }
+}
+
+/// A value, unless it is empty, which is as good as none.
+pub fn text(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !value.is_empty())
+}
+
+/// A path, unless it is empty.
+pub fn path(value: &Option<PathBuf>) -> Option<&Path> {
+    value.as_deref().filter(|path| !path.as_os_str().is_empty())
+}
+
+/// The architecture: `--arch`, or the host's.
+pub fn arch(global: &GlobalArgs) -> String {
+    text(&global.target.arch).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// The build, by kola's rules: `--build` needs a working directory and finds one in the current directory; without it, the
+/// latest is taken if there is one.
+fn build(
+    global: &GlobalArgs,
+    workdir: Option<Workdir>,
+    arch: &str,
+) -> anyhow::Result<(Option<Workdir>, Option<Build>)> {
+    let id = text(&global.target.build);
+    let workdir = match (workdir, &id) {
+        (None, Some(_)) => Some(Workdir {
+            path: PathBuf::from("."),
+        }),
+        (workdir, _) => workdir,
+    };
+    let found = match &workdir {
+        Some(workdir) => Build::find(workdir, id.as_deref(), arch)?,
+        None => None,
+    };
+    Ok((workdir, found))
+}
+
+/// The image is named by `--qemu-image`, or by the first word that looks like a file rather than a pattern, or else by a
+/// variable or the settings file.
+fn image_and_patterns(invocation: &Invocation, words: &[String]) -> (Option<PathBuf>, Vec<String>) {
+    let mut patterns = words.to_vec();
+    let named = path(&invocation.cli.global.target.qemu_image).map(Path::to_path_buf);
+    let by_flag = *invocation.origin("qemu-image") == crate::layers::Origin::Flag;
+    if named.is_some() && by_flag {
+        return (named, patterns);
+    }
+    let looks_like_file = |text: &String| {
+        let path = Path::new(text);
+        path.extension().is_some_and(|suffix| {
+            ["qcow2", "img", "raw", "iso"]
+                .iter()
+                .any(|known| suffix == *known)
+        }) || text.contains('/') && path.exists()
+    };
+    let image = patterns
+        .iter()
+        .position(looks_like_file)
+        .map(|index| PathBuf::from(patterns.remove(index)));
+    (image.or(named), patterns)
+}
+
+fn shard(text: Option<&str>) -> Result<Option<Shard>, Failure> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|error| Failure::usage(anyhow::anyhow!("--sharding: {error}")))
+}
+
+fn firmware_name(firmware: Option<Firmware>, arch: &str) -> &'static str {
+    match firmware {
+        Some(Firmware::Bios) => "bios",
+        None if arch == "x86_64" => "bios",
+        Some(Firmware::Uefi) | None => "uefi",
+    }
+}
+
+/// The name of the program for a distribution that nothing tells.
+fn is_kola() -> bool {
+    Program::current() == Program::Kola
+}

@@ -1,0 +1,120 @@
+//! Configs that every machine's own is merged with: `--append-ignition`, `--append-butane`, `--debug-systemd-unit`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use kolea_model::UserConfig;
+use serde_json::json;
+
+use super::path;
+use crate::args::MachineArgs;
+use crate::program::warn;
+
+/// Reads all of them; each is valid Ignition.
+pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
+    let mut configs = Vec::new();
+    for file in given(&args.append_ignition) {
+        configs.push(config(file, read_text(file)?)?);
+    }
+    for file in given(&args.append_butane) {
+        let ignition = match path(&args.butane_program) {
+            Some(program) => by_program(program, file)?,
+            None => translate(file)?,
+        };
+        configs.push(config(file, ignition)?);
+    }
+    if !args.debug_systemd_unit.is_empty() {
+        configs.push(UserConfig {
+            path: PathBuf::from("--debug-systemd-unit"),
+            text: Arc::from(debug_units(&args.debug_systemd_unit)),
+        });
+    }
+    Ok(configs)
+}
+
+fn given(files: &[PathBuf]) -> impl Iterator<Item = &Path> {
+    files
+        .iter()
+        .map(PathBuf::as_path)
+        .filter(|file| !file.as_os_str().is_empty())
+}
+
+fn read_text(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read config {}", file.display()))
+}
+
+fn config(file: &Path, text: String) -> anyhow::Result<UserConfig> {
+    kolea_butane::validate(&text).map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
+    Ok(UserConfig {
+        path: file.to_path_buf(),
+        text: Arc::from(text),
+    })
+}
+
+/// As Butane itself: warnings are shown, and there is a config unless there is an error.
+fn translate(file: &Path) -> anyhow::Result<String> {
+    let translation = kolea_butane::translate(&read_text(file)?, file.parent());
+    let error = |note: &&kolea_butane::Note| note.severity == kolea_butane::Severity::Error;
+    for note in translation.notes.iter().filter(|note| !error(note)) {
+        warn(format_args!("{}:{note}", file.display()));
+    }
+    let errors: Vec<String> = translation
+        .notes
+        .iter()
+        .filter(error)
+        .map(|note| format!("{}:{note}", file.display()))
+        .collect();
+    match translation.ignition {
+        Some(ignition) if errors.is_empty() => Ok(ignition),
+        _ => bail!("{}", errors.join("\n")),
+    }
+}
+
+/// By a butane that is installed.
+fn by_program(program: &Path, file: &Path) -> anyhow::Result<String> {
+    let shown = program.display();
+    let output = Command::new(program)
+        .arg("--files-dir")
+        .arg(match file.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        })
+        .arg(file)
+        .output()
+        .with_context(|| format!("cannot run {shown} (--butane-program)"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+        bail!(
+            "{shown} cannot translate {}: {}",
+            file.display(),
+            last.unwrap_or("it failed and said nothing")
+        );
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{shown} wrote something that is not text"))
+}
+
+/// Drop-ins with the name and the text that kola's have.
+fn debug_units(names: &[String]) -> String {
+    let units: Vec<serde_json::Value> = names
+        .iter()
+        .map(|name| {
+            let name = if name.contains('.') {
+                name.clone()
+            } else {
+                format!("{name}.service")
+            };
+            json!({
+                "name": name,
+                "dropins": [{
+                    "name": "10-debug.conf",
+                    "contents": "[Service]\nEnvironment=SYSTEMD_LOG_LEVEL=debug\n",
+                }],
+            })
+        })
+        .collect();
+    json!({ "ignition": { "version": "3.0.0" }, "systemd": { "units": units } }).to_string()
+}

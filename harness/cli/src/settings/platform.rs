@@ -1,0 +1,72 @@
+//! Platforms and features that are not built in: one line for each, before anything is done.
+
+use anyhow::anyhow;
+use kolea_model::Firmware;
+
+use super::text;
+use crate::args::{FirmwareArg, Foreign, GlobalArgs, Invocation};
+use crate::cmd::Failure;
+use crate::program::warn;
+
+/// Platforms that kola has and that are not built in.
+const CLOUDS: &[&str] = &["aws", "azure", "do", "esx", "gcp", "openstack"];
+
+/// That something of kola's is still to come.
+pub fn not_yet(what: &str) -> Failure {
+    Failure::usage(anyhow!("{what} is not supported yet"))
+}
+
+/// The platform; an error if it is not built in.
+pub fn resolve(invocation: &Invocation) -> Result<String, Failure> {
+    let asked = text(&invocation.cli.global.target.platform);
+    let platform = match asked.as_deref() {
+        None | Some("qemu" | "qemu-unpriv") => "qemu",
+        Some("iso" | "qemu-iso") => return Err(not_yet("platform `qemu-iso`")),
+        Some(platform) => {
+            let what = if CLOUDS.contains(&platform) {
+                "platform"
+            } else {
+                "unknown platform"
+            };
+            return Err(Failure::usage(anyhow!(
+                "{what} `{platform}` is not built in; the only one is `qemu`"
+            )));
+        }
+    };
+    refuse_foreign(&invocation.foreign)?;
+    Ok(platform.to_owned())
+}
+
+/// An error for flags whose features are still to come; a warning for those of clouds, which do nothing on QEMU.
+pub fn refuse_foreign(given: &[&Foreign]) -> Result<(), Failure> {
+    if given.iter().any(|flag| flag.name == "stream") {
+        return Err(Failure::usage(anyhow!(
+            "--stream looks for the images of clouds, which are not built in; name an image, or a build by --build"
+        )));
+    }
+    let names = |flags: &mut dyn Iterator<Item = &&Foreign>| -> Vec<String> {
+        flags.map(|flag| format!("--{}", flag.name)).collect()
+    };
+    let later = names(&mut given.iter().filter(|flag| flag.cloud.is_none()));
+    if !later.is_empty() {
+        return Err(not_yet(&later.join(", ")));
+    }
+    let clouds = names(&mut given.iter().filter(|flag| flag.cloud.is_some()));
+    if !clouds.is_empty() {
+        warn(format_args!(
+            "without effect on platform qemu: {}",
+            clouds.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// `--qemu-firmware`.
+pub fn firmware(global: &GlobalArgs) -> Result<Option<Firmware>, Failure> {
+    match global.qemu.qemu_firmware {
+        None | Some(FirmwareArg::Default) => Ok(None),
+        Some(FirmwareArg::Bios) => Ok(Some(Firmware::Bios)),
+        Some(FirmwareArg::Uefi) => Ok(Some(Firmware::Uefi)),
+        Some(FirmwareArg::UefiSecure) => Err(not_yet("--qemu-firmware uefi-secure")),
+    }
+}
