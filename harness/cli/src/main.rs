@@ -6,6 +6,8 @@ mod durations;
 mod output_dir;
 mod paths;
 mod properties;
+#[expect(dead_code, reason = "no flag asks for it yet")]
+mod shell;
 mod signals;
 mod sink;
 mod tests;
