@@ -1,5 +1,7 @@
 //! What a test can ask of its machine, on one machine of the fixture image (target/fixtures, made by fixtures/build) that
 //! has it all: directories of the host, NUMA nodes, a larger disk. And what is told before anything boots.
+//!
+//! The fixture's kernel has virtiofs and no 9p, so this host needs virtiofsd (`ci/setup --dev`).
 
 #![expect(
     clippy::unwrap_used,
@@ -134,7 +136,11 @@ async fn a_machine_has_what_its_test_asks_for() {
     for (host, guest) in [(&odd, "/var/mnt/a, b-%c"), (&common, "/srv/common")] {
         let at = |command: &str| format!("cd '{guest}' && {command}");
         let name = host.file_name().unwrap().to_str().unwrap();
-        assert_eq!(run(machine, &at("cat file")).await, (0, name.to_owned()));
+        assert_eq!(
+            run(machine, &at("cat file")).await,
+            (0, name.to_owned()),
+            "is virtiofsd installed (ci/setup --dev)?"
+        );
         fs::write(host.join("later"), "seen").unwrap();
         assert_eq!(run(machine, &at("cat later")).await, (0, "seen".to_owned()));
         // As it is mounted, and with what the guest can do about that.
