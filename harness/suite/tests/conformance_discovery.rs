@@ -1,5 +1,7 @@
 //! The table `conformance/discovery.toml`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
