@@ -10,6 +10,7 @@ mod paths;
 mod program;
 mod properties;
 mod settings;
+mod shell;
 mod signals;
 mod sink;
 mod tests;

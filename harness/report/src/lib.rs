@@ -34,7 +34,7 @@ pub use record::{AttemptRecord, Fold, GroupRecord, Limits, MachineRecord, Record
 pub use record::{TemplateRecord, TemplateState, VerifiedRecord};
 pub use report_json::report_json;
 pub use tap::tap;
-pub use terminal::{Terminal, TerminalOptions};
+pub use terminal::{Lent, Terminal, TerminalHandle, TerminalOptions};
 pub use trace::{trace, write_trace};
 pub use write::{WrittenReports, write_all};
 

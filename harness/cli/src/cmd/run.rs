@@ -23,7 +23,7 @@ use crate::program::{Program, warn};
 use crate::settings::Settings;
 use crate::sink::{EVENTS_FILE, Sink};
 use crate::tests::LoadedSuite;
-use crate::{paths, properties, settings, signals};
+use crate::{paths, properties, settings, shell, signals};
 
 pub use needs::unsupported;
 
@@ -97,7 +97,13 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
         .into_iter()
         .map(|(test, reason)| (test.name, reason))
         .collect();
-    let (exit, record) = runtime.block_on(run(Arc::new(platform), cases, skipped, options))?;
+    let (exit, record) = runtime.block_on(run(
+        Arc::new(platform),
+        cases,
+        skipped,
+        options,
+        settings.machines.shell,
+    ))?;
 
     note_durations(&durations, &stream, &record, asked_for_durations);
     let reported = write_reports(&output.path, &record, &settings, flags);
@@ -193,9 +199,14 @@ async fn run(
     platform: Arc<dyn Platform>,
     cases: Vec<Case>,
     skipped: Vec<(String, SkipReason)>,
-    options: RunOptions,
+    mut options: RunOptions,
+    shell: bool,
 ) -> anyhow::Result<(ExitCode, Record)> {
     let terminal = Terminal::new(TerminalOptions::detect(options.output_dir.clone()));
+    if shell {
+        // That there can be none has been said.
+        options.failure_shell = shell::on_terminal(terminal.handle()).ok();
+    }
     let sink = Sink::create(&options.output_dir, terminal)
         .with_context(|| format!("cannot write to {}", options.output_dir.display()))?;
     let (events, received) = EventSender::channel();

@@ -188,9 +188,9 @@ async fn a_new_test_only_warns() {
     let report = rig().run().await;
     assert_eq!(report.exit, ExitCode::Pass);
     assert!(
-        report.line("t").starts_with(
-            "warn: unit kola-runext.service exited with code 1 (only a warning: new)"
-        )
+        report
+            .line("t")
+            .starts_with("warn: unit kola-runext.service exited with code 1 (only a warning: new)")
     );
     let report = rig()
         .options(|options| (options.warn_exit_77, options.rerun) = (true, true))

@@ -17,7 +17,7 @@ async fn verified(platform: FakePlatform, percent: u8) -> Report {
 }
 
 fn outcomes(report: &Report) -> Vec<(&str, &str, &str, bool)> {
-    report
+    let mut outcomes: Vec<_> = report
         .kinds()
         .filter_map(|kind| match kind {
             EventKind::TemplateVerified {
@@ -28,7 +28,10 @@ fn outcomes(report: &Report) -> Vec<(&str, &str, &str, bool)> {
             } => Some((test.as_str(), in_clone.word(), booted.word(), *same)),
             _ => None,
         })
-        .collect()
+        .collect();
+    // They run at the same time.
+    outcomes.sort_unstable();
+    outcomes
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,8 @@ impl Fold {
             EventKind::DistroDetected { distro, from } => {
                 let run = &mut self.record.run;
                 run.distro.clone_from(distro);
-                run.properties.insert("distro-source".to_owned(), from.clone());
+                run.properties
+                    .insert("distro-source".to_owned(), from.clone());
             }
             EventKind::GroupStarted { group, shared } => {
                 let index = self.group(group, *shared);

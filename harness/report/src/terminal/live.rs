@@ -10,12 +10,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kolea_model::Event;
 
 use super::board::Board;
+use super::lend::TerminalHandle;
 
 /// The emulated guests want the processor more than the clock on the screen does.
 const REFRESH: Duration = Duration::from_secs(1);
 
 pub(super) struct Live {
     multi: MultiProgress,
+    handle: TerminalHandle,
     screen: Arc<Mutex<Screen>>,
     /// Closed to stop the ticker.
     stop: Option<Sender<()>>,
@@ -25,6 +27,7 @@ pub(super) struct Live {
 struct Screen {
     board: Board,
     multi: MultiProgress,
+    handle: TerminalHandle,
     /// One for each line.
     bars: Vec<ProgressBar>,
 }
@@ -32,9 +35,11 @@ struct Screen {
 impl Live {
     pub(super) fn new() -> Live {
         let multi = MultiProgress::new();
+        let handle = TerminalHandle::new(Some(multi.clone()));
         let screen = Arc::new(Mutex::new(Screen {
             board: Board::default(),
             multi: multi.clone(),
+            handle: handle.clone(),
             bars: Vec::new(),
         }));
         let (stop, stopped) = channel();
@@ -50,6 +55,7 @@ impl Live {
             .spawn(tick);
         Live {
             multi,
+            handle,
             screen,
             stop: Some(stop),
             ticker: ticker.ok(),
@@ -62,6 +68,10 @@ impl Live {
         screen.draw();
     }
 
+    pub(super) fn handle(&self) -> TerminalHandle {
+        self.handle.clone()
+    }
+
     /// Do something that prints, with the display out of the way.
     pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.multi.suspend(print)
@@ -70,6 +80,11 @@ impl Live {
 
 impl Screen {
     fn draw(&mut self) {
+        let handle = self.handle.clone();
+        handle.unless_lent(|| self.draw_lines());
+    }
+
+    fn draw_lines(&mut self) {
         let lines = self.board.lines(Utc::now());
         while self.bars.len() > lines.len() {
             if let Some(bar) = self.bars.pop() {

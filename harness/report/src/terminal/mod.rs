@@ -4,6 +4,7 @@
 //! at the end `PASS, output in DIR`. When standard error is a terminal, a live display of what runs stands below them.
 
 mod board;
+mod lend;
 mod live;
 mod plain;
 mod style;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use kolea_model::Event;
 
 use crate::Reporter;
+pub use lend::{Lent, TerminalHandle};
 use live::Live;
 use plain::Plain;
 
@@ -54,6 +56,9 @@ pub struct Terminal {
     plain: Plain,
     out: Box<dyn Write + Send>,
     live: Option<Live>,
+    handle: TerminalHandle,
+    /// What is to be printed as soon as nobody else has the terminal.
+    held: String,
 }
 
 impl Terminal {
@@ -65,11 +70,21 @@ impl Terminal {
     /// Print to `out`.
     pub fn with_writer(options: TerminalOptions, out: Box<dyn Write + Send>) -> Terminal {
         let live = options.live.then(Live::new);
+        let handle = live
+            .as_ref()
+            .map_or_else(TerminalHandle::default, Live::handle);
         Terminal {
             plain: Plain::new(options),
             out,
             live,
+            handle,
+            held: String::new(),
         }
+    }
+
+    /// For those who want to have the terminal for themselves for a while.
+    pub fn handle(&self) -> TerminalHandle {
+        self.handle.clone()
     }
 
     /// No more events follow: print what was lost, the summary and the result. Nothing, if the run came to its end.
@@ -80,18 +95,22 @@ impl Terminal {
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
-        if text.is_empty() {
+        self.held.push_str(text);
+        if self.held.is_empty() {
             return Ok(());
         }
-        let out = &mut self.out;
+        let (out, held) = (&mut self.out, &mut self.held);
         let mut write = || {
+            let text = std::mem::take(held);
             out.write_all(text.as_bytes())?;
             out.flush()
         };
-        match &self.live {
+        let live = &self.live;
+        let written = self.handle.unless_lent(|| match live {
             Some(live) => live.suspend(write),
             None => write(),
-        }
+        });
+        written.unwrap_or(Ok(()))
     }
 }
 
@@ -114,5 +133,54 @@ impl fmt::Debug for Terminal {
         f.debug_struct("Terminal")
             .field("live", &self.live.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use kolea_model::EventKind;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_lent_stays_quiet_and_loses_nothing() {
+        for live in [false, true] {
+            let out = Out::default();
+            let options = TerminalOptions {
+                live,
+                ..TerminalOptions::default()
+            };
+            let mut terminal = Terminal::with_writer(options, Box::new(out.clone()));
+            let handle = terminal.handle();
+            let mut warn = |message: &str| {
+                let kind = EventKind::Warning {
+                    message: message.to_owned(),
+                };
+                let time = chrono::Utc::now();
+                terminal.event(&Event { time, kind }).unwrap();
+                String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
+            };
+            assert_eq!(warn("a"), "warning: a\n");
+            let lent = handle.lend();
+            assert_eq!(warn("b"), "warning: a\n");
+            drop(lent);
+            assert_eq!(warn("c"), "warning: a\nwarning: b\nwarning: c\n");
+        }
     }
 }
