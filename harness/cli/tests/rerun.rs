@@ -67,6 +67,11 @@ fn failed_tests_run_again_wherever_the_run_was() {
         stderr.contains("ext.t.gone failed in ../out, and is not among the tests any more"),
         "{stderr}"
     );
+    let (_, stderr) = said(
+        &rerun(temp.path(), &["--output-dir", "../out", "ext.t.a"]),
+        4,
+    );
+    assert!(stderr.contains("or matches a pattern"), "{stderr}");
     // A plan leaves the last run as it was.
     said(&rerun(temp.path(), &["--output-dir", "../out"]), 0);
 

@@ -29,15 +29,25 @@ pub use needs::unsupported;
 
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
+    let settings = Settings::resolve(invocation, words, &flags.suite)?;
+    let suite = LoadedSuite::of(&settings)?;
+    start(invocation, &settings, &suite, flags)
+}
+
+/// Runs what the settings select of the suite.
+pub fn start(
+    invocation: &Invocation,
+    settings: &Settings,
+    suite: &LoadedSuite,
+    flags: &RunFlags,
+) -> Outcome {
     if let Some(contradiction) = flags.templates.contradiction() {
         return Err(Failure::usage(anyhow!(contradiction)));
     }
-    let settings = Settings::resolve(invocation, words, &flags.suite)?;
-    let suite = LoadedSuite::of(&settings)?;
     settings.warn(invocation, &suite.tests);
     let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
         .map_err(Failure::selection)?;
-    needs::set_aside(&mut selected, &settings)?;
+    needs::set_aside(&mut selected, settings)?;
     let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
@@ -62,7 +72,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
             Ok(Some(image)) => durations.expected(&stream(None, &image)),
             _ => Expected::default(),
         };
-        plan::print(&cases, &selected, &options(&settings, flags, expected));
+        plan::print(&cases, &selected, &options(settings, flags, expected));
         return Ok(ExitCode::Pass);
     }
 
@@ -76,7 +86,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
-        .block_on(QemuPlatform::new(qemu(&settings, flags, &image)))
+        .block_on(QemuPlatform::new(qemu(settings, flags, &image)))
         .map_err(Failure::usage)?;
     let accelerator = platform.facts().properties.get("accelerator").cloned();
     let stream = stream(accelerator.as_deref(), &image);
@@ -90,7 +100,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
     let options = RunOptions {
         output_dir: output.path.clone(),
         container,
-        ..options(&settings, flags, durations.expected(&stream))
+        ..options(settings, flags, durations.expected(&stream))
     };
     let skipped = selected
         .skipped
@@ -106,7 +116,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
     ))?;
 
     note_durations(&durations, &stream, &record, asked_for_durations);
-    let reported = write_reports(&output.path, &record, &settings, flags);
+    let reported = write_reports(&output.path, &record, settings, flags);
     // What still hangs about (a name look-up, say) must not delay the end.
     runtime.shutdown_background();
     reported?;
