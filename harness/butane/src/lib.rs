@@ -1,10 +1,35 @@
 //! Butane configs to Ignition configs, and the validation of Ignition configs.
+//!
+//! What comes out is what `butane --raw` makes of the same config, as JSON; only the bytes of compressed contents differ, not what they
+//! decompress to. The facts are those of Butane's specifications and of Ignition's.
 
+mod boot;
+mod check;
+mod data_url;
+mod decode;
+mod desugar;
+mod files;
+mod grub;
+mod ignition;
+mod json;
+mod merge;
+mod mode;
+mod mount;
+mod notes;
+mod openshift;
+mod schema;
+mod spec;
+mod storage;
+mod translate;
+mod tree;
+mod trees;
+mod unit;
+mod url;
 mod validate;
 
 use std::fmt;
-use std::path::Path;
 
+pub use translate::translate;
 pub use validate::validate;
 
 /// How bad a [`Note`] is.
@@ -48,20 +73,4 @@ pub struct Translation {
     pub ignition: Option<String>,
     /// Everything that is wrong, in the order of the lines.
     pub notes: Vec<Note>,
-}
-
-/// Translates a Butane config. `files_dir`: where `local` files and trees are; none are allowed without it (Butane's
-/// `--files-dir`).
-pub fn translate(text: &str, files_dir: Option<&Path>) -> Translation {
-    let _ = (text, files_dir);
-    Translation {
-        ignition: None,
-        notes: vec![Note {
-            severity: Severity::Error,
-            line: 1,
-            column: 1,
-            path: "$".to_owned(),
-            message: "Butane is not read yet".to_owned(),
-        }],
-    }
 }

@@ -13,11 +13,11 @@
 //!
 //! | verdict | element |
 //! |---|---|
-//! | pass, warn, xpass | none; `system-out` begins with the warning (kola's CI does not fail for one), or with why the test was expected to fail |
+//! | pass, warn, xpass | none; for a warning (kola's CI does not fail for one) and an xpass, `system-out` begins with it |
 //! | flaky | `flakyFailure` for each failed attempt |
 //! | fail, timeout | `failure`, and `rerunFailure` for each earlier attempt |
 //! | infra, lost | `error`, and likewise |
-//! | skip, xfail | `skipped`; for an expected failure with its text, and its output in `system-out` |
+//! | skip, xfail | `skipped`; for an xfail with the text of a failure, and the output in `system-out` |
 //!
 //! An infrastructure failure that a retry got over is a `flakyError` or `rerunError`. The `type` is the verdict's word.
 //! How many denied tests failed as expected, or passed, is in the suite's properties `xfail` and `xpass`.

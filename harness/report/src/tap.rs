@@ -4,8 +4,8 @@
 //! One line for each test and one for each bucket, as in report.json, and one for each group without tests (in which a
 //! template is made or verified) whose machine was at fault; members of a bucket are
 //! `non-exclusive-test-bucket-0/ext.core.a`. kola leaves members out. Reasons are comment lines after the test, which
-//! every reader skips; kola's `ok` for a warning is kept. A denied test that ran has the directive `# TODO` with why it is
-//! denied: as `not ok` it failed and counts as no failure, as `ok` it passed unexpectedly.
+//! every reader skips; kola's `ok` for a warning is kept. A denied test that ran has the directive `# TODO` with why it
+//! is denied: as `not ok` it failed and counts as no failure, as `ok` it passed unexpectedly.
 
 use kolea_model::Verdict;
 

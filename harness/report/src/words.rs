@@ -25,7 +25,8 @@ pub fn has_failed(verdict: &Verdict) -> bool {
 
 /// kola's word for a bucket, which fails if its machine or any of its members does.
 ///
-/// A member's warning, or a failure that was expected, is none for the bucket: kola makes a failure of it and prints FAIL for runs that exit with 0.
+/// A member's warning, or a failure that was expected, is none for the bucket: kola makes a failure of it and prints
+/// FAIL for runs that exit with 0.
 pub fn bucket_word(record: &Record, bucket: &GroupRecord) -> &'static str {
     let all_skipped = record.members(bucket).count() > 0
         && record.members(bucket).all(|test| is_skip(&test.verdict));

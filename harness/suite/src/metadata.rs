@@ -194,7 +194,7 @@ impl Reader {
                 }
             }
             "appendKernelArgs" => {
-                self.metadata.needs.kernel_args = self.kernel_args(line, name, given())
+                self.metadata.needs.kernel_args = self.kernel_args(line, name, given());
             }
             "appendFirstbootKernelArgs" => {
                 self.metadata.needs.firstboot_kernel_args = self.kernel_args(line, name, given());

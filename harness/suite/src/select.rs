@@ -193,3 +193,7 @@ fn compile(text: &str) -> Result<Pattern, SelectError> {
 #[cfg(test)]
 #[path = "select_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "select_properties.rs"]
+mod properties;

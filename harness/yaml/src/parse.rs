@@ -252,11 +252,24 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, dialect: Dialect) -
         Some(tag) if tag.is_yaml_core_schema_tag("str") || tag.original() == "!" => {
             Value::Text(text.to_owned())
         }
-        Some(tag) => Value::Tagged {
+        Some(tag) => typed(text, tag, dialect).unwrap_or_else(|| Value::Tagged {
             tag: tag.original(),
             text: text.to_owned(),
-        },
+        }),
     }
+}
+
+/// A scalar whose tag says its type, as `!!int "5"` does. None if the text is not of that type.
+fn typed(text: &str, tag: &Tag, dialect: Dialect) -> Option<Value> {
+    let value = plain(text, dialect);
+    let name = match value {
+        Value::Null => "null",
+        Value::Bool { .. } => "bool",
+        Value::Int { .. } => "int",
+        Value::Float { .. } => "float",
+        _ => return None,
+    };
+    tag.is_yaml_core_schema_tag(name).then_some(value)
 }
 
 #[cfg(test)]
@@ -276,6 +289,21 @@ mod tests {
         };
         assert_eq!((items[0].line, items[1].line), (12, 13));
         assert!(matches!(&items[1].value, Value::Tagged { tag, .. } if tag == "!s390x"));
+    }
+
+    #[test]
+    fn tags_of_yaml_itself_say_the_type() {
+        let value = |text: &str| parse(text, 1).unwrap().value;
+        assert!(matches!(
+            value("!!int \"0644\""),
+            Value::Int { is: 0o644, .. }
+        ));
+        assert!(matches!(
+            value("!!bool 'true'"),
+            Value::Bool { is: true, .. }
+        ));
+        assert_eq!(value("!!str 5"), Value::Text("5".to_owned()));
+        assert!(matches!(value("!!int x"), Value::Tagged { .. }));
     }
 
     #[test]

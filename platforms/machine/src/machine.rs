@@ -1,7 +1,7 @@
 //! A running machine.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -117,16 +117,25 @@ pub enum Line {
 }
 
 /// What the system's `ssh` needs to get into a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SshLogin {
-    /// Host name or address.
+    /// Host name or address: of the host's end of a forwarded port, if the guest itself cannot be reached.
     pub host: String,
     /// Port.
     pub port: u16,
     /// User.
     pub user: String,
-    /// The private key, in OpenSSH's format. It is written to no file that others can read.
+    /// The private key, in OpenSSH's format. It lets into all machines of the run, and is in memory alone: whoever writes it to
+    /// a file for `ssh -i` makes that with mode 0600 and removes it when the person is done.
     pub private_key: String,
+}
+
+impl fmt::Debug for SshLogin {
+    /// Without the key, which is for no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = format_args!("{}@{}:{}", self.user, self.host, self.port);
+        f.debug_tuple("SshLogin").field(&place).finish()
+    }
 }
 
 /// A running machine. All futures may be dropped at any time; time limits are the caller's.
@@ -159,7 +168,9 @@ pub trait Machine: Debug + Send + Sync {
     /// Counts the machine's resets (a reboot of the guest is one).
     fn resets(&self) -> watch::Receiver<u32>;
 
-    /// How a person gets in over SSH; none where there is no SSH.
+    /// How a person gets in over SSH; none where there is no SSH. To be asked for once the machine was ready: before that a
+    /// clone does not have our key. A machine stays as it is for as long as somebody is in it, since nothing of it has a
+    /// time limit; but its lines have to be read meanwhile.
     fn ssh_login(&self) -> Option<SshLogin> {
         None
     }

@@ -391,6 +391,10 @@ impl Platform for QemuPlatform {
 }
 
 #[cfg(test)]
+#[path = "numa_tests.rs"]
+mod numa_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

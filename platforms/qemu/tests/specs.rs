@@ -1,5 +1,7 @@
 //! What a test can ask of its machine, on one machine of the fixture image (target/fixtures, made by fixtures/build) that
 //! has it all: directories of the host, NUMA nodes, a larger disk. And what is told before anything boots.
+//!
+//! The fixture's kernel has virtiofs and no 9p, so this host needs virtiofsd (`ci/setup --dev`).
 
 #![expect(
     clippy::unwrap_used,
@@ -11,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kolea_machine::profile::Profile;
-use kolea_machine::{Exec, LaunchRequest, Machine, Platform, Provision, RunBy};
+use kolea_machine::{DownKind, Exec, LaunchRequest, Machine, Platform, Provision, RunBy};
 use kolea_model::{DiskSpec, HostMount, MachineNeeds};
 use kolea_qemu::{Accel, QemuError, QemuOptions, QemuPlatform};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::time::timeout;
 
 /// Boots are slow where several emulated guests share a core.
@@ -134,7 +138,11 @@ async fn a_machine_has_what_its_test_asks_for() {
     for (host, guest) in [(&odd, "/var/mnt/a, b-%c"), (&common, "/srv/common")] {
         let at = |command: &str| format!("cd '{guest}' && {command}");
         let name = host.file_name().unwrap().to_str().unwrap();
-        assert_eq!(run(machine, &at("cat file")).await, (0, name.to_owned()));
+        assert_eq!(
+            run(machine, &at("cat file")).await,
+            (0, name.to_owned()),
+            "is virtiofsd installed (ci/setup --dev)?"
+        );
         fs::write(host.join("later"), "seen").unwrap();
         assert_eq!(run(machine, &at("cat later")).await, (0, "seen".to_owned()));
         // As it is mounted, and with what the guest can do about that.
@@ -179,6 +187,77 @@ fn log_in(machine: &dyn Machine, dir: &Path) {
     fs::remove_file(&key).unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "core\n", "{words}");
+}
+
+/// A disk with a boot sector that halts for ever.
+fn blank_disk(dir: &Path) -> PathBuf {
+    let path = dir.join("blank.raw");
+    let mut disk = vec![0_u8; 1 << 20];
+    disk[..3].copy_from_slice(&[0xf4, 0xeb, 0xfd]);
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(&path, disk).unwrap();
+    path
+}
+
+/// The processes whose command line has that word in it.
+fn processes(word: &str) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains(word) {
+            found.push(Pid::from_raw(pid));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn virtiofsd_ends_with_its_machine_and_is_missed_before() {
+    let dir = dir("missed");
+    let shared = dir.join("shared by one test alone");
+    fs::create_dir(&shared).unwrap();
+    let platform = QemuPlatform::new(QemuOptions {
+        image: blank_disk(&dir),
+        memory_mib: Some(64),
+        mounts: vec![mount(&shared, "/srv")],
+        ..options(&dir)
+    })
+    .await
+    .unwrap();
+    let word = format!("--shared-dir\0{}", shared.display());
+    for kills in [false, true] {
+        let request = LaunchRequest {
+            owner: "test".to_owned(),
+            dir: dir.join("out"),
+            spec: platform.resolve(&MachineNeeds::default()),
+            provision: Provision::default(),
+            freezable: false,
+        };
+        let launch = platform.launch(request);
+        let machine = timeout(PATIENCE, launch).await.unwrap().unwrap();
+        let serving = processes(&word);
+        assert!(
+            !serving.is_empty(),
+            "is virtiofsd installed (ci/setup --dev)?"
+        );
+        if kills {
+            for pid in serving {
+                // The first may take the others along.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            let down = timeout(PATIENCE, machine.down()).await.unwrap();
+            assert_eq!(down.kind, DownKind::Died);
+            let named = format!("virtiofsd, which shares {}, ended (", shared.display());
+            assert!(down.message.contains(&named), "{}", down.message);
+        }
+        let end = timeout(PATIENCE, machine.stop()).await.unwrap();
+        assert!(end.starts_with("stopped by kolea"), "{end}");
+        assert_eq!(processes(&word), []);
+    }
+    assert_eq!(platform.close().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub use clone::launch_clone;
 pub use freeze::freeze;
 pub use frozen::Frozen;
 pub use key::{TemplateKey, ignition};
+#[cfg(test)]
+pub use save::{load, save};
 pub use store::Store;
 
 /// Names of files in a template, besides those of its machine.

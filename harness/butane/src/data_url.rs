@@ -1,0 +1,158 @@
+//! Contents as `data:` URLs (Butane's `base/util/url.go`).
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// By how much Go's gzip stream of a text is longer: Go closes a stream with an empty stored block.
+const GO_CLOSING_BLOCK: usize = 5;
+
+/// A `data:` URL of some contents, and what the `compression` beside it must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DataUrl {
+    pub url: String,
+    /// `gzip`, or empty if not compressed: it must be said, or a config merged into this one would inherit another's. None if the
+    /// config itself says how the contents are compressed.
+    pub compression: Option<&'static str>,
+}
+
+/// The shortest of the escaped text, base64, and base64 of the text compressed. The last only if it `may_compress` and the config
+/// does not say itself that the contents are compressed.
+///
+/// The choice is Go's except where the lengths are within a few bytes of each other, since no two compressors make the same stream.
+pub(crate) fn data_url(contents: &[u8], compression: Option<&str>, may_compress: bool) -> DataUrl {
+    let own = compression.is_some_and(|own| !own.is_empty());
+    let mut best = format!(",{}", escape(contents));
+    let mut said = (!own).then_some("");
+    let encoded = base64_length(contents.len());
+    if ";base64,".len() + encoded < best.len() {
+        best = format!(";base64,{}", STANDARD.encode(contents));
+    }
+    if !own && may_compress {
+        let gzipped = gzip(contents);
+        // the `gzip` of the `compression` counts
+        let length =
+            ";base64,".len() + base64_length(gzipped.len() + GO_CLOSING_BLOCK) + "gzip".len();
+        if length < best.len() {
+            best = format!(";base64,{}", STANDARD.encode(gzipped));
+            said = Some("gzip");
+        }
+    }
+    DataUrl {
+        url: format!("data:{best}"),
+        compression: said,
+    }
+}
+
+/// The escaped text as the first version of Butane's spec had it, which knew nothing else.
+pub(crate) fn escaped_url(contents: &[u8]) -> String {
+    format!("data:,{}", escape(contents))
+}
+
+fn base64_length(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
+
+fn gzip(contents: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // writing to memory cannot fail; were it to, an empty stream would be no gzip stream and Ignition would refuse it
+    let written = encoder.write_all(contents);
+    match (written, encoder.finish()) {
+        (Ok(()), Ok(stream)) => stream,
+        _ => Vec::new(),
+    }
+}
+
+/// RFC 2396's escaping: all but its unreserved characters.
+fn escape(contents: &[u8]) -> String {
+    let mut escaped = String::with_capacity(contents.len() * 2);
+    for &byte in contents {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+            escaped.push('%');
+            escaped.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            escaped.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::read::GzDecoder;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn contents_of(made: &DataUrl) -> Vec<u8> {
+        let rest = made.url.strip_prefix("data:").unwrap();
+        let bytes = match rest.strip_prefix(";base64,") {
+            Some(encoded) => STANDARD.decode(encoded).unwrap(),
+            None => {
+                let mut bytes = Vec::new();
+                let mut rest = rest.strip_prefix(',').unwrap().bytes();
+                while let Some(byte) = rest.next() {
+                    bytes.push(if byte == b'%' {
+                        let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                        u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                    } else {
+                        byte
+                    });
+                }
+                bytes
+            }
+        };
+        if made.compression == Some("gzip") {
+            let mut plain = Vec::new();
+            GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+            plain
+        } else {
+            bytes
+        }
+    }
+
+    #[test]
+    fn the_shortest_wins() {
+        let short = data_url(b"hello world\n", None, true);
+        assert_eq!(short.url, "data:,hello%20world%0A");
+        assert_eq!(short.compression, Some(""));
+        assert_eq!(data_url(b"", None, true).url, "data:,");
+        // Butane's own example: 20 bytes that are no text
+        let random = b"\xc0\x9cl\x01\x89i\xa5\xbfW\xe4\x1b\xf4J_\xb79P\xa3#\xa7";
+        let made = data_url(random, None, true);
+        assert_eq!(made.url, "data:;base64,wJxsAYlppb9X5Bv0Sl+3OVCjI6c=");
+        assert_eq!(made.compression, Some(""));
+        let long = "z".repeat(500);
+        let made = data_url(long.as_bytes(), None, true);
+        assert_eq!(made.compression, Some("gzip"));
+        assert!(made.url.starts_with("data:;base64,H4sI"));
+        assert_eq!(contents_of(&made), long.as_bytes());
+    }
+
+    #[test]
+    fn what_the_config_compressed_is_not_compressed_again() {
+        let long = "z".repeat(500);
+        let made = data_url(long.as_bytes(), Some("gzip"), true);
+        assert_eq!(made.url, format!("data:,{long}"));
+        assert_eq!(made.compression, None);
+        let made = data_url(long.as_bytes(), Some(""), true);
+        assert_eq!(made.compression, Some("gzip"));
+        let made = data_url(long.as_bytes(), None, false);
+        assert_eq!((made.url.len(), made.compression), (506, Some("")));
+    }
+
+    proptest! {
+        #[test]
+        fn contents_come_back(contents: Vec<u8>, repeats in 1..20usize) {
+            let contents = contents.repeat(repeats);
+            let made = data_url(&contents, None, true);
+            prop_assert_eq!(contents_of(&made), contents.clone());
+            prop_assert!(made.url.len() <= escaped_url(&contents).len());
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The cases of `conformance/denylist.toml`.
+
+#[path = "conformance/selecting.rs"]
+mod selecting;
+
+#[test]
+fn every_case_comes_out_as_it_is_written() {
+    selecting::check(&selecting::table("denylist.toml"), 30);
+}
