@@ -30,7 +30,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         arch: "x86_64".to_owned(),
         accel: Accel::Tcg,
         firmware: None,
-        memory_mib: Some(2 * HALF >> 20),
+        memory_mib: Some(HALF >> 19),
         disk_size: None,
         mounts: Vec::new(),
         profile: Profile::builtin("fcos").unwrap(),
