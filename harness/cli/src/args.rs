@@ -67,6 +67,9 @@ pub enum Command {
     Ncpu,
     /// Print the version
     Version,
+    /// Print what the exit codes mean
+    #[command(after_help = EXIT_CODES)]
+    ExitCodes,
     /// Boot machines and keep them (not yet)
     Spawn(NotYetArgs),
     /// Run QEMU on an image (not yet)

@@ -101,6 +101,10 @@ fn run(invocation: &Invocation) -> Outcome {
             println!("{name} version {}", env!("CARGO_PKG_VERSION"));
             Ok(kolea_model::ExitCode::Pass)
         }
+        Command::ExitCodes => {
+            println!("{}", args::EXIT_CODES);
+            Ok(kolea_model::ExitCode::Pass)
+        }
         Command::RunUpgrade(_) => Err(cmd::not_yet("run-upgrade")),
         Command::Spawn(_) => Err(cmd::not_yet("spawn")),
         Command::Qemuexec(_) => Err(cmd::not_yet("qemuexec")),

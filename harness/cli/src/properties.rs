@@ -57,3 +57,38 @@ pub fn write(dir: &Path, record: &Record) -> std::io::Result<()> {
     text.push(b'\n');
     std::fs::write(dir.join("properties.json"), text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_kolas_keys() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut record = kolea_report::Fold::new(kolea_report::Limits::default()).finish();
+        record.run.distro = "nestos".to_owned();
+        for (name, value) in [
+            ("image", "/a.qcow2"),
+            ("image-size", "20G"),
+            ("oscontainer", "quay.io/a"),
+        ] {
+            record
+                .run
+                .properties
+                .insert(name.to_owned(), value.to_owned());
+        }
+        write(temp.path(), &record).unwrap();
+        let text = std::fs::read_to_string(temp.path().join("properties.json")).unwrap();
+        assert!(text.contains("\n    \"aws\": {},\n"), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["distro"], "nestos");
+        assert_eq!(value["oscontainer"], "quay.io/a");
+        assert_eq!(
+            value["qemu"],
+            json!({"image": "/a.qcow2", "imageSize": "20G", "swtpm": false})
+        );
+        for platform in ["aws", "azure", "do", "esx", "gcp", "openstack"] {
+            assert_eq!(value[platform], json!({}));
+        }
+    }
+}

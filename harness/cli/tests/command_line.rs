@@ -163,6 +163,14 @@ fn called_as_kola_it_is_kola() {
     assert!(stderr.contains("Usage: kola run"), "{stderr}");
     let (stdout, _) = status(&kola(&["version"]), 0);
     assert!(stdout.starts_with("kola version "), "{stdout}");
+    for words in [
+        &["exit-codes"][..],
+        &["help", "exit-codes"],
+        &["run", "--help"],
+    ] {
+        let (stdout, _) = status(&kola(words), 0);
+        assert!(stdout.contains("130  stopped by a signal"), "{stdout}");
+    }
     let (stdout, _) = status(&kola(&["run", "--help"]), 0);
     assert!(stdout.contains("Usage: kola run"), "{stdout}");
     // Without a build, kola takes it for fcos; kolea asks the machine.

@@ -224,7 +224,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::outcome::{fail, infra};
-    use kolea_model::{InfraCause, PlannedGroup};
+    use kolea_model::{InfraCause, Phase, PlannedGroup, SkipReason};
 
     fn ledger() -> (
         Ledger,
@@ -262,6 +262,58 @@ mod tests {
             seen,
             ["start a", "end a fail: x", "last a fail: x", "last b pass"]
         );
+    }
+
+    #[tokio::test]
+    async fn every_mixture_has_one_exit_code() {
+        let harmless = [
+            Verdict::Pass,
+            Verdict::Flaky { reason: "f".into() },
+            Verdict::XFail {
+                reason: "x".into(),
+                why: "#1".into(),
+            },
+            Verdict::XPass { why: "#1".into() },
+            Verdict::Skip {
+                reason: SkipReason::ByTest {
+                    message: "m".into(),
+                },
+            },
+        ];
+        let warn = [Verdict::Warn { reason: "w".into() }];
+        let infra = [
+            infra(InfraCause::Boot, "i"),
+            Verdict::Lost { reason: "l".into() },
+        ];
+        let failed = [
+            fail("f"),
+            Verdict::Timeout {
+                phase: Phase::Running,
+                reason: "t".into(),
+            },
+        ];
+        // From harmless to bad: the worse of two makes the code, whichever of them it is.
+        let classes: [(&[Verdict], ExitCode, ExitCode); 4] = [
+            (&harmless, ExitCode::Pass, ExitCode::Pass),
+            (&warn, ExitCode::Pass, ExitCode::WarnOnly),
+            (&infra, ExitCode::Infra, ExitCode::Infra),
+            (&failed, ExitCode::Fail, ExitCode::Fail),
+        ];
+        for (one, (firsts, ..)) in classes.iter().enumerate() {
+            for (other, (seconds, ..)) in classes.iter().enumerate() {
+                for (first, second) in firsts
+                    .iter()
+                    .flat_map(|first| seconds.iter().map(move |second| (first, second)))
+                {
+                    let (ledger, _received) = ledger();
+                    ledger.finish("a", first.clone());
+                    ledger.finish("b", second.clone());
+                    let (_, plain, exit_77) = classes[one.max(other)];
+                    assert_eq!(ledger.exit_code(false), plain, "{first} {second}");
+                    assert_eq!(ledger.exit_code(true), exit_77, "{first} {second}");
+                }
+            }
+        }
     }
 
     #[tokio::test]

@@ -130,6 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn what_may_fail_is_not_run_again() {
+        let (reason, why) = ("x".to_owned(), "#1".to_owned());
+        for verdict in [
+            Verdict::Warn {
+                reason: reason.clone(),
+            },
+            Verdict::XFail {
+                reason,
+                why: why.clone(),
+            },
+            Verdict::XPass { why },
+        ] {
+            let after = next(&verdict, &member(0, None), &options(), false);
+            assert_eq!(after, Next::Final(verdict));
+        }
+    }
+
+    #[test]
     fn what_a_failure_means_is_up_to_the_selection() {
         let warn = OnFailure::Warn { why: "new".into() };
         let expected = OnFailure::Expected { why: "#1".into() };

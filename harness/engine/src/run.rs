@@ -57,12 +57,14 @@ impl Run {
     /// The facts that the reports are to show.
     fn info(&self) -> RunInfo {
         let facts = self.platform.facts();
+        let mut properties = self.options.info.properties.clone();
+        properties.extend(facts.properties.clone());
         RunInfo {
             platform: facts.name.clone(),
             arch: facts.arch.clone(),
             jobs: self.options.jobs,
             timeout_factor: self.factor,
-            properties: facts.properties.clone(),
+            properties,
             ..self.options.info.clone()
         }
     }

@@ -19,6 +19,7 @@ const SMALL: &[&str] = &[
     "http-server",
     "ncpu",
     "version",
+    "exit-codes",
     "spawn",
     "qemuexec",
     "testiso",

@@ -23,21 +23,31 @@ use crate::program::{Program, warn};
 use crate::settings::Settings;
 use crate::sink::{EVENTS_FILE, Sink};
 use crate::tests::LoadedSuite;
-use crate::{paths, properties, settings, signals};
+use crate::{paths, properties, settings, shell, signals};
 
 pub use needs::unsupported;
 
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
+    let settings = Settings::resolve(invocation, words, &flags.suite)?;
+    let suite = LoadedSuite::of(&settings)?;
+    start(invocation, &settings, &suite, flags)
+}
+
+/// Runs what the settings select of the suite.
+pub fn start(
+    invocation: &Invocation,
+    settings: &Settings,
+    suite: &LoadedSuite,
+    flags: &RunFlags,
+) -> Outcome {
     if let Some(contradiction) = flags.templates.contradiction() {
         return Err(Failure::usage(anyhow!(contradiction)));
     }
-    let settings = Settings::resolve(invocation, words, &flags.suite)?;
-    let suite = LoadedSuite::of(&settings)?;
     settings.warn(invocation, &suite.tests);
     let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
         .map_err(Failure::selection)?;
-    needs::set_aside(&mut selected, &settings)?;
+    needs::set_aside(&mut selected, settings)?;
     let errors = suite.print_problems_of(&selected.run);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
@@ -62,7 +72,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
             Ok(Some(image)) => durations.expected(&stream(None, &image)),
             _ => Expected::default(),
         };
-        plan::print(&cases, &selected, &options(&settings, flags, expected));
+        plan::print(&cases, &selected, &options(settings, flags, expected));
         return Ok(ExitCode::Pass);
     }
 
@@ -76,7 +86,7 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
-        .block_on(QemuPlatform::new(qemu(&settings, flags, &image)))
+        .block_on(QemuPlatform::new(qemu(settings, flags, &image)))
         .map_err(Failure::usage)?;
     let accelerator = platform.facts().properties.get("accelerator").cloned();
     let stream = stream(accelerator.as_deref(), &image);
@@ -90,17 +100,23 @@ pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outc
     let options = RunOptions {
         output_dir: output.path.clone(),
         container,
-        ..options(&settings, flags, durations.expected(&stream))
+        ..options(settings, flags, durations.expected(&stream))
     };
     let skipped = selected
         .skipped
         .into_iter()
         .map(|(test, reason)| (test.name, reason))
         .collect();
-    let (exit, record) = runtime.block_on(run(Arc::new(platform), cases, skipped, options))?;
+    let (exit, record) = runtime.block_on(run(
+        Arc::new(platform),
+        cases,
+        skipped,
+        options,
+        settings.machines.shell,
+    ))?;
 
     note_durations(&durations, &stream, &record, asked_for_durations);
-    let reported = write_reports(&output.path, &record, &settings, flags);
+    let reported = write_reports(&output.path, &record, settings, flags);
     // What still hangs about (a name look-up, say) must not delay the end.
     runtime.shutdown_background();
     reported?;
@@ -193,9 +209,14 @@ async fn run(
     platform: Arc<dyn Platform>,
     cases: Vec<Case>,
     skipped: Vec<(String, SkipReason)>,
-    options: RunOptions,
+    mut options: RunOptions,
+    shell: bool,
 ) -> anyhow::Result<(ExitCode, Record)> {
     let terminal = Terminal::new(TerminalOptions::detect(options.output_dir.clone()));
+    if shell {
+        // That there can be none has been said.
+        options.failure_shell = shell::on_terminal(terminal.handle()).ok();
+    }
     let sink = Sink::create(&options.output_dir, terminal)
         .with_context(|| format!("cannot write to {}", options.output_dir.display()))?;
     let (events, received) = EventSender::channel();

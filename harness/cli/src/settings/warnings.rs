@@ -11,11 +11,16 @@ use crate::program::warn;
 
 /// Says so, one line each.
 pub fn print(settings: &Settings, invocation: &Invocation, tests: &[TestCase]) {
-    let flags = warnings(settings, invocation, std::io::stdin().is_terminal());
+    let flags = warnings(settings, invocation, on_terminal());
     let notes = kolea_suite::notes(tests, &settings.selection);
     for warning in flags.into_iter().chain(notes) {
         warn(warning);
     }
+}
+
+/// Whether there is a person to show a shell to.
+fn on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
 fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec<String> {
@@ -57,7 +62,7 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
     let shell = settings.machines.shell;
     warn_if(
         shell && !terminal,
-        "--ssh-on-test-failure has no effect: standard input is no terminal",
+        "--ssh-on-test-failure has no effect: standard input or output is no terminal",
     );
     warn_if(
         shell && terminal && settings.machines.jobs > 1,

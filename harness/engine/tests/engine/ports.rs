@@ -72,10 +72,10 @@ async fn a_bucket_takes_those_of_all_its_members() {
     let platform = slow(FakePlatform::new(), &["a", "b", "x", "y"]);
     let rig = Rig::new(platform)
         .with("a", |test| {
-            (test.exclusive, test.host_ports) = (false, vec![1])
+            (test.exclusive, test.host_ports) = (false, vec![1]);
         })
         .with("b", |test| {
-            (test.exclusive, test.host_ports) = (false, vec![2])
+            (test.exclusive, test.host_ports) = (false, vec![2]);
         })
         .with("x", |test| test.host_ports = vec![2])
         .with("y", |test| test.host_ports = vec![3]);

@@ -98,7 +98,7 @@ async fn the_container_is_brought_to_whoever_asks_for_it() {
         .with("a", |test| test.inject_container = true)
         .exclusive("b")
         .with("m1", |test| {
-            (test.exclusive, test.inject_container) = (false, true)
+            (test.exclusive, test.inject_container) = (false, true);
         })
         .shared("m2");
     let container = rig.dir.path().join("os.ociarchive");

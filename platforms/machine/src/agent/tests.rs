@@ -350,6 +350,31 @@ async fn a_soft_reboot_is_over_when_it_is_counted() {
 }
 
 #[tokio::test]
+async fn the_profiles_sshd_is_stopped_before_the_test_goes_on() {
+    let machine = LocalMachine::new();
+    fs::write(machine.path("systemctl-stop"), "").unwrap();
+    let before = BootId("b".to_owned());
+    reboot(&machine, &before, false, "ssh").await.unwrap();
+    assert_eq!(machine.log(), "systemctl stop ssh\n");
+    assert!(machine.path("run/kolet-reboot-ack").exists());
+}
+
+#[tokio::test]
+async fn a_machine_without_a_test_reboots_by_itself() {
+    let machine = LocalMachine::new();
+    fs::write(machine.path("systemctl-reboot"), "").unwrap();
+    let before = BootId("b".to_owned());
+    let boot = restart(&machine, &before).await.unwrap();
+    assert_eq!(boot, machine.wait_ready(None).await.unwrap());
+    assert_eq!(machine.log(), "systemctl reboot\n");
+    machine.script("bin/systemctl", "echo 'Access denied' >&2; exit 1");
+    assert_eq!(
+        restart(&machine, &before).await.unwrap_err().to_string(),
+        "cannot reboot the machine (status 1): Access denied"
+    );
+}
+
+#[tokio::test]
 async fn a_unit_is_asked_for_its_state() {
     let machine = LocalMachine::new();
     fs::write(machine.path("systemctl-status"), "x kola-runext.service\n").unwrap();
