@@ -2,8 +2,8 @@
 //!
 //! Each bucket is an entry whose `subtests` are the names of its members' entries; a group without tests (in which a
 //! template is made or verified) is one if its machine was at fault. Readers of kola's file ignore the
-//! keys added at the end of each entry, `verdict` and `reason`. Tests that were left out before the run have no entry,
-//! as in kola: `kola-junit` looks for the output directory of whatever is listed.
+//! keys added at the end of each entry, `verdict` and `reason`. Tests that were left out before the run have no entry
+//! in `tests`, as in kola: `kola-junit` looks for the output directory of whatever is listed. They are in `skipped`.
 
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ struct Report<'a> {
     result: &'static str,
     platform: &'a str,
     version: &'a str,
+    /// The tests that were asked for and left out.
+    skipped: Vec<LeftOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct LeftOut<'a> {
+    name: &'a str,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -78,6 +86,15 @@ pub fn report_json(record: &Record) -> Result<String, ReportError> {
         result: words::result_word(record),
         platform: &record.run.platform,
         version: &record.run.version,
+        skipped: record
+            .tests
+            .iter()
+            .filter(|test| test.was_left_out())
+            .map(|test| LeftOut {
+                name: &test.name,
+                reason: text::one_line(&test.verdict.reason()),
+            })
+            .collect(),
     };
     let mut json = serde_json::to_string(&report)?;
     json.push('\n');
