@@ -56,8 +56,8 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
         .as_ref()
         .is_some_and(|container| !container.ends_with(".ociarchive"));
     warn_if(
-        registry && selection.no_net,
-        "--oscontainer names a container in a registry, which the machines of a run with --no-net may not reach; a *.ociarchive file needs no network",
+        registry,
+        "--oscontainer names a container in a registry: every machine of this run may reach the Internet, to pull it; a *.ociarchive file needs no network",
     );
     let shell = settings.machines.shell;
     warn_if(

@@ -259,6 +259,22 @@ async fn known_skips_come_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_command_line_knows_of_the_run_is_in_the_reports() {
+    let rig = Rig::new(FakePlatform::new()).exclusive("t");
+    let report = rig
+        .options(|options| {
+            let properties = &mut options.info.properties;
+            properties.insert("image".into(), "x.qcow2".into());
+        })
+        .run()
+        .await;
+    let EventKind::RunStarted { run, .. } = &report.events[0].kind else {
+        panic!("{:?}", report.events[0]);
+    };
+    assert_eq!(run.properties["image"], "x.qcow2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn memory_is_never_overcommitted() {
     let platform = FakePlatform::new();
     let mut rig = Rig::new(platform.clone());
