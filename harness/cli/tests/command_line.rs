@@ -356,6 +356,26 @@ fn consoles_are_checked_from_files_and_from_standard_input() {
 }
 
 #[test]
+fn a_distribution_may_be_a_profile_of_ones_own() {
+    let dir = tree();
+    write_test(dir.path(), "mine", "## kola:\n##   distros: mine", "true");
+    let profile =
+        "name = 'mine'\nuser = 'me'\n[[console_patterns]]\nname = 'a cat'\npattern = 'meow'\n";
+    std::fs::write(dir.path().join("mine.toml"), profile).unwrap();
+    let skipped = |words: &[&str]| {
+        let (stdout, _) = status(&run_in(dir.path(), words), 0);
+        stdout.contains("mine: not applicable")
+    };
+    assert!(!skipped(&["run", "--dry-run", "-b", "mine.toml"]));
+    assert!(skipped(&["run", "--dry-run", "-b", "fcos"]));
+    std::fs::write(dir.path().join("console.txt"), "meow\n").unwrap();
+    status(&run_in(dir.path(), &["check-console", "console.txt"]), 0);
+    let words = ["check-console", "-b", "./mine.toml", "console.txt"];
+    let (stdout, _) = status(&run_in(dir.path(), &words), 1);
+    assert_eq!(stdout, "console.txt: a cat\n");
+}
+
+#[test]
 fn an_unsupported_test_is_skipped_unless_it_was_named() {
     let dir = tree();
     write_test(

@@ -118,3 +118,23 @@ fn debug_units(names: &[String]) -> String {
         .collect();
     json!({ "ignition": { "version": "3.0.0" }, "systemd": { "units": units } }).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_units_are_valid_ignition_with_kolas_drop_in() {
+        let text = debug_units(&["a.socket".to_owned(), "b".to_owned()]);
+        kolea_butane::validate(&text).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let units = &config["systemd"]["units"];
+        assert_eq!(units[0]["name"], "a.socket");
+        assert_eq!(units[1]["name"], "b.service");
+        assert_eq!(units[1]["dropins"][0]["name"], "10-debug.conf");
+        assert_eq!(
+            units[1]["dropins"][0]["contents"],
+            "[Service]\nEnvironment=SYSTEMD_LOG_LEVEL=debug\n"
+        );
+    }
+}
