@@ -151,7 +151,7 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     let stopping = life.stopping.load(Ordering::Acquire);
     let lost = match lost {
         Some((end, _)) => Some(end),
-        None if stopping => None,
+        None if stopping || supervised.helpers.is_empty() => None,
         None => timeout(TOGETHER, first_end(&mut supervised.helpers))
             .await
             .ok(),
