@@ -87,8 +87,16 @@ impl Layers {
         Ok(layers)
     }
 
-    /// The flag with the value that it has if it is not given.
-    pub fn apply(&self, arg: Arg) -> Arg {
+    /// The command, with the values that its flags have if they are not given.
+    pub fn defaults_of(&self, command: Command) -> Command {
+        if self.values.is_empty() {
+            return command;
+        }
+        let with_defaults = |command: Command| command.mut_args(|arg| self.apply(arg));
+        with_defaults(command).mut_subcommands(with_defaults)
+    }
+
+    fn apply(&self, arg: Arg) -> Arg {
         match arg.get_long().and_then(|long| self.values.get(long)) {
             Some((values, _)) if !values.is_empty() => arg.default_values(values.clone()),
             _ => arg,

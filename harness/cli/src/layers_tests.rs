@@ -21,7 +21,7 @@ fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<(Layers, PathB
 
 fn parsed(layers: &Layers, words: &[&str]) -> args::Invocation {
     let words = ["kolea", "run"].iter().chain(words).map(Into::into);
-    args::parse(Program::Kolea, words.collect(), layers).unwrap()
+    args::parse(args::command(Program::Kolea), words.collect(), layers).unwrap()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
 fn settings_of_one_subcommand_do_not_disturb_another() {
     let (layers, _) = load(Some("rerun = true\naccel = \"tcg\"\n"), &[]).unwrap();
     let words = ["kolea", "list"].iter().map(Into::into).collect();
-    args::parse(Program::Kolea, words, &layers).unwrap();
+    args::parse(args::command(Program::Kolea), words, &layers).unwrap();
 }
 
 #[test]

@@ -64,9 +64,10 @@ enum Misunderstood {
 }
 
 fn understand(program: Program, words: Vec<OsString>) -> Result<Invocation, Misunderstood> {
-    let layers = Layers::load(&args::command(program), &words, std::env::vars_os())
-        .map_err(Misunderstood::Layers)?;
-    args::parse(program, words, &layers).map_err(Misunderstood::Words)
+    let command = args::command(program);
+    let layers =
+        Layers::load(&command, &words, std::env::vars_os()).map_err(Misunderstood::Layers)?;
+    args::parse(command, words, &layers).map_err(Misunderstood::Words)
 }
 
 fn log(invocation: &Invocation) {
@@ -88,9 +89,7 @@ fn run(invocation: &Invocation) -> Outcome {
         Command::Lint(args) => cmd::lint::main(args),
         Command::Report(args) => cmd::report::main(args),
         Command::Config(args) => cmd::config::main(invocation, args),
-        Command::CheckConsole(args) => {
-            cmd::check_console::main(args, invocation.cli.global.log.verbosity() > 0)
-        }
+        Command::CheckConsole(args) => cmd::check_console::main(invocation, args),
         Command::HttpServer(args) => cmd::http_server::main(args),
         Command::Ncpu => {
             println!("{}", kolea_engine::host_cpus());

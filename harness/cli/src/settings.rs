@@ -142,7 +142,7 @@ impl Settings {
                 AccelArg::Tcg => Accel::Tcg,
             },
             append: append::read(&global.machines).map_err(Failure::usage)?,
-            oscontainer: text(&global.machines.oscontainer),
+            oscontainer: oscontainer(global)?,
             shell: global.machines.ssh_on_test_failure,
             extend_timeouts_percent: global.machines.extend_timeout_percentage,
         };
@@ -246,6 +246,42 @@ fn image_and_patterns(invocation: &Invocation, words: &[String]) -> (Option<Path
         .position(looks_like_file)
         .map(|index| PathBuf::from(patterns.remove(index)));
     (image.or(named), patterns)
+}
+
+/// What machines are rebased to; a file has to be there.
+fn oscontainer(global: &GlobalArgs) -> Result<Option<String>, Failure> {
+    let container = text(&global.machines.oscontainer);
+    if let Some(file) = container
+        .as_ref()
+        .filter(|name| name.ends_with(".ociarchive"))
+        && !Path::new(file).is_file()
+    {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--oscontainer: there is no file {file}"
+        )));
+    }
+    Ok(container)
+}
+
+/// A report that cannot be written would be missed at the end of a run only.
+pub fn check_writable(file: Option<&Path>, flag: &str) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if parent.is_dir() && !file.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::usage(anyhow::anyhow!(
+        "{flag} {} cannot be written: {}",
+        file.display(),
+        if file.is_dir() {
+            "it is a directory".to_owned()
+        } else {
+            format!("there is no directory {}", parent.display())
+        }
+    )))
 }
 
 fn shard(text: Option<&str>) -> Result<Option<Shard>, Failure> {

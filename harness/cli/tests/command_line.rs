@@ -77,6 +77,15 @@ fn what_is_not_built_in_is_one_line() {
         ),
         ("run -b ./nowhere.toml a.qcow2", "nowhere.toml"),
         ("run --build 5 a.qcow2", "no working directory"),
+        (
+            "run --oscontainer a.ociarchive",
+            "there is no file a.ociarchive",
+        ),
+        (
+            "run --tapfile nowhere/x.tap",
+            "there is no directory nowhere",
+        ),
+        ("run --profile .", "it is a directory"),
     ] {
         let output = run_in(dir.path(), &words.split(' ').collect::<Vec<_>>());
         let (_, stderr) = status(&output, 2);
@@ -286,6 +295,18 @@ fn configs_to_append_are_read_before_anything_boots() {
         2,
     );
     assert!(stderr.contains("away.ign"), "{stderr}");
+    let bu = |text: &str| {
+        file(
+            "config.bu",
+            &format!("variant: fcos\nversion: 1.0.0\n{text}"),
+        )
+    };
+    let path = bu("systemd: {units: [{name: a.service, enabled: true}]}\n");
+    let words = ["run", "--dry-run", "--append-butane", &path];
+    status(&run_in(dir.path(), &words), 0);
+    bu("systemd:\n  unit: []\n");
+    let (_, stderr) = status(&run_in(dir.path(), &words), 2);
+    assert!(stderr.contains("config.bu:4:3: "), "{stderr}");
     // Any program that does what butane does.
     let butane = file(
         "butane",
@@ -353,6 +374,26 @@ fn consoles_are_checked_from_files_and_from_standard_input() {
         stdout,
         "Reading input from stdin...\nstdin: kernel panic (x)\n"
     );
+}
+
+#[test]
+fn a_distribution_may_be_a_profile_of_ones_own() {
+    let dir = tree();
+    write_test(dir.path(), "mine", "## kola:\n##   distros: mine", "true");
+    let profile =
+        "name = 'mine'\nuser = 'me'\n[[console_patterns]]\nname = 'a cat'\npattern = 'meow'\n";
+    std::fs::write(dir.path().join("mine.toml"), profile).unwrap();
+    let skipped = |words: &[&str]| {
+        let (stdout, _) = status(&run_in(dir.path(), words), 0);
+        stdout.contains("mine: not applicable")
+    };
+    assert!(!skipped(&["run", "--dry-run", "-b", "mine.toml"]));
+    assert!(skipped(&["run", "--dry-run", "-b", "fcos"]));
+    std::fs::write(dir.path().join("console.txt"), "meow\n").unwrap();
+    status(&run_in(dir.path(), &["check-console", "console.txt"]), 0);
+    let words = ["check-console", "-b", "./mine.toml", "console.txt"];
+    let (stdout, _) = status(&run_in(dir.path(), &words), 1);
+    assert_eq!(stdout, "console.txt: a cat\n");
 }
 
 #[test]

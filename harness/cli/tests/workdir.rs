@@ -19,7 +19,7 @@ impl Workdir {
         let workdir = Workdir(tempfile::tempdir().unwrap());
         let build = workdir.build();
         std::fs::create_dir_all(&build).unwrap();
-        workdir.meta("nestos", json!({"qemu": {"path": "nestos.qcow2"}}));
+        workdir.meta("nestos", &json!({"qemu": {"path": "nestos.qcow2"}}));
         let config = workdir.path().join("src/config");
         write_test(&config, "good", "", "true");
         write_test(&config, "snoozed", "", "true");
@@ -42,7 +42,7 @@ impl Workdir {
             .join(std::env::consts::ARCH)
     }
 
-    fn meta(&self, name: &str, images: serde_json::Value) {
+    fn meta(&self, name: &str, images: &serde_json::Value) {
         let meta = json!({
             "buildid": "24.03.20260101.0",
             "name": name,
@@ -141,7 +141,7 @@ fn lists_hold_the_configurations_tests() {
     assert!(stdout.contains("ext.config.elsewhere"), "{stdout}");
     // Lists need no build that makes sense.
     let workdir = Workdir::new();
-    workdir.meta("plan9", json!({}));
+    workdir.meta("plan9", &json!({}));
     assert_eq!(workdir.kola(&["list"]).status.code(), Some(0));
     let error = workdir.refused(&["run", "--dry-run"]);
     assert!(
@@ -159,9 +159,9 @@ fn an_image_that_cannot_be_used_says_what_to_do() {
             .refused(&["run"])
             .contains("has lost its artefact `qemu`")
     );
-    workdir.meta("nestos", json!({"qemu": {"path": "nestos.qcow2.xz"}}));
+    workdir.meta("nestos", &json!({"qemu": {"path": "nestos.qcow2.xz"}}));
     assert!(workdir.refused(&["run"]).contains("xz --decompress --keep"));
-    workdir.meta("nestos", json!({"live-iso": {"path": "nestos.iso"}}));
+    workdir.meta("nestos", &json!({"live-iso": {"path": "nestos.iso"}}));
     assert!(workdir.refused(&["run"]).contains("has no artefact `qemu`"));
     assert!(
         workdir
@@ -210,7 +210,7 @@ fn a_container_for_tests_is_missed_before_a_machine_boots() {
     );
     workdir.meta(
         "nestos",
-        json!({"qemu": {"path": "nestos.qcow2"}, "ostree": {"path": "nestos.ociarchive"}}),
+        &json!({"qemu": {"path": "nestos.qcow2"}, "ostree": {"path": "nestos.ociarchive"}}),
     );
     let error = workdir.refused(&["run"]);
     assert!(error.contains("has lost its artefact `ostree`"), "{error}");

@@ -27,6 +27,18 @@ const SMALL: &[&str] = &[
     "run-upgrade",
 ];
 
+/// Help without a subcommand. The flags of all subcommands are in theirs.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Commands:
+{subcommands}
+
+`{name} help COMMAND` shows a command's flags. Any of them can be set by a variable, too (KOLEA_QEMU_MEMORY=2048), or in \
+kolea.toml (qemu-memory = 2048).
+";
+
 /// A command line that was understood.
 #[derive(Debug)]
 pub struct Invocation {
@@ -68,37 +80,23 @@ pub fn command(program: Program) -> Command {
     let mut command = foreign::add(Cli::command())
         .name(program.name())
         .bin_name(program.name())
+        .help_template(HELP)
         .mut_args(|arg| pflag::adapt(arg).global(true))
         .mut_subcommands(|sub| sub.mut_args(pflag::adapt));
     for name in ["run", "rerun"] {
         command = command.mut_subcommand(name, |sub| sub.after_help(EXIT_CODES));
     }
-    // A hidden copy of its own keeps the visible one from being inherited.
-    let hidden: Vec<Arg> = command
-        .get_arguments()
-        .filter(|arg| arg.get_id() != "config")
-        .map(|arg| arg.clone().hide(true))
-        .collect();
-    for name in SMALL {
-        command = command.mut_subcommand(name, |sub| {
-            let args = hidden
-                .iter()
-                .filter(|arg| sub.get_arguments().all(|own| own.get_id() != arg.get_id()));
-            let args: Vec<Arg> = args.cloned().collect();
-            sub.args(args)
-        });
-    }
     command
 }
 
-/// Understands a command line, or says what is wrong with it; `--help` and the like are among the errors, as clap has it.
+/// Understands a command line by [`command`], or says what is wrong with it; `--help` and the like are among the errors, as clap
+/// has it.
 pub fn parse(
-    program: Program,
+    command: Command,
     words: Vec<OsString>,
     layers: &Layers,
 ) -> Result<Invocation, clap::Error> {
-    let with_defaults = |command: Command| command.mut_args(|arg| layers.apply(arg));
-    let mut command = with_defaults(command(program)).mut_subcommands(with_defaults);
+    let mut command = hide_in_small(layers.defaults_of(command), &words);
     let words = pflag::subcommand_first(&command, words);
     let matches = command.try_get_matches_from_mut(words)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
@@ -107,6 +105,28 @@ pub fn parse(
         foreign: foreign::given(&matches),
         settings: settings(&command, &matches, layers),
     })
+}
+
+/// Hides the flags of all subcommands where they mean nothing. Only for subcommands that are among the words: there are many
+/// flags, and most command lines name one subcommand.
+fn hide_in_small(mut command: Command, words: &[OsString]) -> Command {
+    let named = SMALL
+        .iter()
+        .filter(|name| words.iter().any(|word| word == **name));
+    for name in named {
+        // A hidden copy of its own keeps the visible one from being inherited.
+        let hidden: Vec<Arg> = command
+            .get_arguments()
+            .filter(|arg| arg.get_id() != "config")
+            .map(|arg| arg.clone().hide(true))
+            .collect();
+        command = command.mut_subcommand(name, |sub| {
+            let own = |arg: &Arg| sub.get_arguments().any(|own| own.get_id() == arg.get_id());
+            let hidden: Vec<Arg> = hidden.into_iter().filter(|arg| !own(arg)).collect();
+            sub.args(hidden)
+        });
+    }
+    command
 }
 
 fn settings(command: &Command, matches: &ArgMatches, layers: &Layers) -> BTreeMap<String, Setting> {

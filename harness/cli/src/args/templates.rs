@@ -77,13 +77,13 @@ fn parse_percent(text: &str) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Command, parse};
+    use crate::args::{Command, command, parse};
     use crate::layers::Layers;
     use crate::program::Program;
 
     fn templates(arguments: &[&str]) -> Result<TemplateArgs, String> {
         let words = ["kolea", "run"].iter().chain(arguments).map(Into::into);
-        match parse(Program::Kolea, words.collect(), &Layers::default())
+        match parse(command(Program::Kolea), words.collect(), &Layers::default())
             .map_err(|error| error.to_string())?
             .cli
             .command

@@ -4,7 +4,7 @@ use crate::program::Program;
 
 fn invoke(words: &[&str]) -> Result<Invocation, clap::Error> {
     let words = words.iter().map(Into::into).collect();
-    parse(Program::Kolea, words, &Layers::default())
+    parse(command(Program::Kolea), words, &Layers::default())
 }
 
 fn ok(words: &[&str]) -> Invocation {

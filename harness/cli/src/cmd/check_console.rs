@@ -7,11 +7,16 @@ use anyhow::anyhow;
 use kolea_model::ExitCode;
 
 use super::{Failure, Outcome};
-use crate::args::CheckConsoleArgs;
+use crate::args::{CheckConsoleArgs, Invocation};
 use crate::program::Program;
+use crate::settings::Distro;
 
-/// Runs the subcommand. All files are read, whatever is in the first.
-pub fn main(args: &CheckConsoleArgs, verbose: bool) -> Outcome {
+/// Runs the subcommand. All files are read, whatever is in the first. The rules are those for all, and the distribution's own.
+pub fn main(invocation: &Invocation, args: &CheckConsoleArgs) -> Outcome {
+    let global = &invocation.cli.global;
+    let verbose = global.log.verbosity() > 0;
+    let distro = Distro::resolve(global, None).map_err(Failure::usage)?;
+    let own = &distro.profile.console_patterns;
     let stdin = [PathBuf::from("-")];
     let files = if args.files.is_empty() {
         &stdin[..]
@@ -22,7 +27,7 @@ pub fn main(args: &CheckConsoleArgs, verbose: bool) -> Outcome {
     for file in files {
         match read(file, verbose) {
             Ok((name, text)) => {
-                for finding in kolea_engine::check_console(&text, &[]) {
+                for finding in kolea_engine::check_console(&text, own) {
                     found = true;
                     // A closed pipe does not change what was found.
                     let _ = writeln!(io::stdout().lock(), "{name}: {}", finding.rule);

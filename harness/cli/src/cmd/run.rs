@@ -44,6 +44,8 @@ pub fn start(
     if let Some(contradiction) = flags.templates.contradiction() {
         return Err(Failure::usage(anyhow!(contradiction)));
     }
+    settings::check_writable(settings.output.tapfile.as_deref(), "--tapfile")?;
+    settings::check_writable(settings::path(&flags.profile), "--profile")?;
     settings.warn(invocation, &suite.tests);
     let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
         .map_err(Failure::selection)?;

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::path;
 use crate::args::MachineArgs;
-use crate::program::warn;
 
 /// Reads all of them; each is valid Ignition.
 pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
@@ -53,22 +52,17 @@ fn config(file: &Path, text: String) -> anyhow::Result<UserConfig> {
     })
 }
 
-/// As Butane itself: warnings are shown, and there is a config unless there is an error.
+/// A warning is as good as an error here, as for the configs of tests: there is nothing that allows it.
 fn translate(file: &Path) -> anyhow::Result<String> {
     let translation = kolea_butane::translate(&read_text(file)?, file.parent());
-    let error = |note: &&kolea_butane::Note| note.severity == kolea_butane::Severity::Error;
-    for note in translation.notes.iter().filter(|note| !error(note)) {
-        warn(format_args!("{}:{note}", file.display()));
-    }
-    let errors: Vec<String> = translation
+    let notes: Vec<String> = translation
         .notes
         .iter()
-        .filter(error)
         .map(|note| format!("{}:{note}", file.display()))
         .collect();
     match translation.ignition {
-        Some(ignition) if errors.is_empty() => Ok(ignition),
-        _ => bail!("{}", errors.join("\n")),
+        Some(ignition) if notes.is_empty() => Ok(ignition),
+        _ => bail!("{}", notes.join("\n")),
     }
 }
 
@@ -76,6 +70,7 @@ fn translate(file: &Path) -> anyhow::Result<String> {
 fn by_program(program: &Path, file: &Path) -> anyhow::Result<String> {
     let shown = program.display();
     let output = Command::new(program)
+        .arg("--strict")
         .arg("--files-dir")
         .arg(match file.parent() {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -117,4 +112,24 @@ fn debug_units(names: &[String]) -> String {
         })
         .collect();
     json!({ "ignition": { "version": "3.0.0" }, "systemd": { "units": units } }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_units_are_valid_ignition_with_kolas_drop_in() {
+        let text = debug_units(&["a.socket".to_owned(), "b".to_owned()]);
+        kolea_butane::validate(&text).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let units = &config["systemd"]["units"];
+        assert_eq!(units[0]["name"], "a.socket");
+        assert_eq!(units[1]["name"], "b.service");
+        assert_eq!(units[1]["dropins"][0]["name"], "10-debug.conf");
+        assert_eq!(
+            units[1]["dropins"][0]["contents"],
+            "[Service]\nEnvironment=SYSTEMD_LOG_LEVEL=debug\n"
+        );
+    }
 }
