@@ -54,7 +54,11 @@ impl Configs {
         let program = self.butane_program.clone();
         self.rendered(file, |path, text| {
             // where a shared config really is, is where its author put the files that it names
-            let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            let real = match fs::read_link(path) {
+                Ok(_) => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()),
+                // no symlink, as most configs: one look is enough
+                Err(_) => path.to_path_buf(),
+            };
             let files_dir = real.parent();
             match &program {
                 Some(program) => butane_program::translate(program, path, files_dir),

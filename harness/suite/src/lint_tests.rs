@@ -200,11 +200,12 @@ fn what_concerns_many_tests_is_told_once() {
 fn the_denylist_beside_the_tree_is_read() {
     let dir = Dir::new();
     dir.file("tests/kola/a", GOOD, 0o755);
-    fs::create_dir(dir.path("kola-denylist.yaml")).unwrap();
-    assert_eq!(dir.problems(), [""; 0]);
-    fs::remove_dir(dir.path("kola-denylist.yaml")).unwrap();
-    dir.file("kola-denylist.yaml", "- pattern: ext.t.a\n", 0o644);
-    let tree = TestTree::in_dir(dir.0.path(), "ext.t").unwrap().unwrap();
-    let found = denylist_beside(&tree).unwrap();
-    assert!(found.ends_with("kola-denylist.yaml"));
+    let list = "- pattern: ext.t.a\n  tracker: x\n- pattern: ext.t.b*\n  tracker: x\n- pattern: coreos.basic\n  tracker: x\n";
+    dir.file("kola-denylist.yaml", list, 0o644);
+    one(
+        &dir.problems(),
+        "kola-denylist.yaml:3: warning: `ext.t.b*` matches no test",
+    );
+    dir.file("kola-denylist.yaml", "pattern: a\n", 0o644);
+    one(&dir.problems(), "kola-denylist.yaml:1: error: ");
 }
