@@ -10,6 +10,9 @@ use flate2::write::GzEncoder;
 /// By how much Go's gzip stream of a text is longer: Go closes a stream with an empty stored block.
 const GO_CLOSING_BLOCK: usize = 5;
 
+/// The header and trailer of gzip, and the shortest block of Deflate.
+const LEAST_GZIP: usize = 10 + 8 + 2;
+
 /// A `data:` URL of some contents, and what the `compression` beside it must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DataUrl {
@@ -31,12 +34,13 @@ pub(crate) fn data_url(contents: &[u8], compression: Option<&str>, may_compress:
     if ";base64,".len() + encoded < best.len() {
         best = format!(";base64,{}", STANDARD.encode(contents));
     }
-    if !own && may_compress {
+    // the `gzip` of the `compression` counts
+    let gzip_length =
+        |bytes: usize| ";base64,".len() + base64_length(bytes + GO_CLOSING_BLOCK) + "gzip".len();
+    // most contents are so short that compressing them is a waste of time
+    if !own && may_compress && gzip_length(LEAST_GZIP) < best.len() {
         let gzipped = gzip(contents);
-        // the `gzip` of the `compression` counts
-        let length =
-            ";base64,".len() + base64_length(gzipped.len() + GO_CLOSING_BLOCK) + "gzip".len();
-        if length < best.len() {
+        if gzip_length(gzipped.len()) < best.len() {
             best = format!(";base64,{}", STANDARD.encode(gzipped));
             said = Some("gzip");
         }
