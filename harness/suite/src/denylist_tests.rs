@@ -124,7 +124,7 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             "- pattern: a\n  <<: b\n",
-            "d.yaml:2: error: `<<` merges mappings, and this is a string",
+            "d.yaml:2: error: the denylist is not valid YAML: a merge key (`<<`) needs a mapping or a list of mappings",
         ),
         (
             "- pattern: a\n  ? [x]\n  : y\n",
