@@ -1,10 +1,9 @@
 //! Butane's own rules, which come before the translation (`Validate` of `base/v*` and `config/*`).
 
+use crate::field::{Kind, Struct};
 use crate::notes::Notes;
 use crate::openshift;
-use crate::schema::{
-    CONFIG_RESOURCE, DIRECTORY, DROPIN, FILE, FILESYSTEM, Kind, RESOURCE, Struct, TREE, UNIT,
-};
+use crate::schema::{CONFIG_RESOURCE, DIRECTORY, DROPIN, FILE, FILESYSTEM, RESOURCE, TREE, UNIT};
 use crate::spec::{Spec, Variant};
 use crate::tree::{Data, Tree};
 use crate::{Severity, mode};

@@ -1,14 +1,21 @@
 //! Contents as `data:` URLs (Butane's `base/util/url.go`).
 
-use std::io::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::Crc;
+use miniz_oxide::deflate::core::{
+    CompressionStrategy, CompressorOxide, TDEFLFlush, compress_to_output,
+    create_comp_flags_from_zip_params,
+};
 
 /// By how much Go's gzip stream of a text is longer: Go closes a stream with an empty stored block.
 const GO_CLOSING_BLOCK: usize = 5;
+
+/// The header and trailer of gzip, and the shortest block of Deflate.
+const LEAST_GZIP: usize = 10 + 8 + 2;
+
+/// From this length on, fixed codes are not tried: those made for the text are shorter.
+const LONGEST_FIXED: usize = 1024;
 
 /// A `data:` URL of some contents, and what the `compression` beside it must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +38,13 @@ pub(crate) fn data_url(contents: &[u8], compression: Option<&str>, may_compress:
     if ";base64,".len() + encoded < best.len() {
         best = format!(";base64,{}", STANDARD.encode(contents));
     }
-    if !own && may_compress {
+    // the `gzip` of the `compression` counts
+    let gzip_length =
+        |bytes: usize| ";base64,".len() + base64_length(bytes + GO_CLOSING_BLOCK) + "gzip".len();
+    // most contents are so short that compressing them is a waste of time
+    if !own && may_compress && gzip_length(LEAST_GZIP) < best.len() {
         let gzipped = gzip(contents);
-        // the `gzip` of the `compression` counts
-        let length =
-            ";base64,".len() + base64_length(gzipped.len() + GO_CLOSING_BLOCK) + "gzip".len();
-        if length < best.len() {
+        if gzip_length(gzipped.len()) < best.len() {
             best = format!(";base64,{}", STANDARD.encode(gzipped));
             said = Some("gzip");
         }
@@ -57,13 +65,39 @@ fn base64_length(bytes: usize) -> usize {
 }
 
 fn gzip(contents: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // writing to memory cannot fail; were it to, an empty stream would be no gzip stream and Ignition would refuse it
-    let written = encoder.write_all(contents);
-    match (written, encoder.finish()) {
-        (Ok(()), Ok(stream)) => stream,
-        _ => Vec::new(),
+    // no name, no date, the best compression, an unknown system (RFC 1952)
+    let mut stream = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    let mut body = deflate(contents, CompressionStrategy::Default);
+    // the library makes Huffman codes of their own for all but the shortest texts; Go takes the fixed ones where that is shorter
+    if body.len() < LONGEST_FIXED {
+        let fixed = deflate(contents, CompressionStrategy::Fixed);
+        if fixed.len() < body.len() {
+            body = fixed;
+        }
     }
+    stream.extend(body);
+    let mut crc = Crc::new();
+    crc.update(contents);
+    stream.extend(crc.sum().to_le_bytes());
+    stream.extend(crc.amount().to_le_bytes());
+    stream
+}
+
+fn deflate(contents: &[u8], strategy: CompressionStrategy) -> Vec<u8> {
+    const BEST: i32 = 9;
+    let flags = create_comp_flags_from_zip_params(BEST, 0, strategy as i32);
+    let mut deflated = Vec::new();
+    // what is written to memory cannot fail
+    compress_to_output(
+        &mut CompressorOxide::new(flags),
+        contents,
+        TDEFLFlush::Finish,
+        |bytes| {
+            deflated.extend_from_slice(bytes);
+            true
+        },
+    );
+    deflated
 }
 
 /// RFC 2396's escaping: all but its unreserved characters.
@@ -132,6 +166,30 @@ mod tests {
         assert_eq!(made.compression, Some("gzip"));
         assert!(made.url.starts_with("data:;base64,H4sI"));
         assert_eq!(contents_of(&made), long.as_bytes());
+    }
+
+    /// Facts: two streams of Go's in Butane's `base/v0_5/translate_test.go`.
+    #[test]
+    fn streams_are_nearly_as_long_as_those_of_go() {
+        let path = format!("tree/{}file", "subdir/".repeat(9));
+        for (contents, go) in [
+            ("z".repeat(149), "H4sIAAAAAAAC/6oajAAQAAD//5tA8d+VAAAA"),
+            (
+                path,
+                "H4sIAAAAAAAC/yopSk3VLy5NSsksIptKy8xJBQQAAP//gkRzjkgAAAA=",
+            ),
+        ] {
+            let go = STANDARD.decode(go).unwrap();
+            let mut plain = String::new();
+            GzDecoder::new(&go[..]).read_to_string(&mut plain).unwrap();
+            assert_eq!(plain, contents);
+            let ours = gzip(contents.as_bytes()).len() + GO_CLOSING_BLOCK;
+            assert!(ours.abs_diff(go.len()) <= 2, "{ours} {contents}");
+            assert_eq!(
+                data_url(contents.as_bytes(), None, true).compression,
+                Some("gzip")
+            );
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use kolea_yaml::{Node, Value};
 
+use crate::field::{Field, Kind, Struct};
 use crate::notes::Notes;
-use crate::schema::{Field, Kind, Struct};
 use crate::spec::{Spec, Variant};
 use crate::tree::{Data, Place, Tree};
 

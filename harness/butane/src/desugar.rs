@@ -2,10 +2,11 @@
 
 use crate::check::embedded_fault;
 use crate::data_url::{data_url, escaped_url};
+use crate::field::{Kind, Struct};
 use crate::files::Files;
 use crate::merge::merge;
 use crate::notes::Notes;
-use crate::schema::{CONFIG_RESOURCE, DROPIN, Kind, PASSWD_USER, RESOURCE, Struct, UNIT};
+use crate::schema::{CONFIG_RESOURCE, DROPIN, PASSWD_USER, RESOURCE, UNIT};
 use crate::spec::Spec;
 use crate::tree::{Data, Tree};
 use crate::{Severity, boot, grub, mount, openshift, trees};

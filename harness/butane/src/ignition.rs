@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use crate::field::{Join, Kind, Struct};
 use crate::merge::key_of;
 use crate::notes::Notes;
-use crate::schema::{Join, Kind, Struct};
 use crate::spec::Spec;
 use crate::storage;
 use crate::tree::{Place, Tree};

@@ -1,6 +1,6 @@
 //! Ignition configs as JSON, as Go writes it: in the order of the structs, without what is empty.
 
-use crate::schema::{Emit, Field, Kind, Struct};
+use crate::field::{Emit, Field, Kind, Struct};
 use crate::tree::{Data, Tree};
 
 /// A config as JSON.

@@ -8,6 +8,7 @@ mod check;
 mod data_url;
 mod decode;
 mod desugar;
+mod field;
 mod files;
 mod grub;
 mod ignition;

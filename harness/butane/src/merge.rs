@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::schema::{Emit, Field, Join, Key, Kind, Struct};
+use crate::field::{Emit, Field, Join, Key, Kind, Struct};
 use crate::tree::{Data, Tree};
 
 /// Merges `child` into `parent`; both are of type `kind`.

@@ -1,6 +1,7 @@
 //! The variants and versions of Butane's specification.
 
-use crate::schema::{COREOS_ROOT, OPENSHIFT_ROOT, ROOT, Struct};
+use crate::field::Struct;
+use crate::schema::{COREOS_ROOT, OPENSHIFT_ROOT, ROOT};
 
 /// An operating system that Butane writes configs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

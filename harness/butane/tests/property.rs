@@ -1,5 +1,7 @@
 //! What holds for every text, whatever stands in it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::time::{Duration, Instant};
 
 use kolea_butane::{Severity, Translation, translate, validate};

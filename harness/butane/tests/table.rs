@@ -4,6 +4,8 @@
 //! `SEVERITY LINE:COLUMN PATH PART-OF-THE-MESSAGE` for everything wrong with it. What is not there must not come out.
 //! Contents that gzip has compressed stand as `gzip:TEXT`, since no two compressors make the same bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! From the text of a denylist to its entries, by the rules of Go's yaml.v2 without its strictness.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
 
 use chrono::NaiveDate;
 use kolea_yaml::{Node, Value};
@@ -23,8 +22,6 @@ const KEYS: [&str; 8] = [
     "snooze",
     "warn",
 ];
-
-type Map = Rc<Vec<(Node, Node)>>;
 
 /// The entries without errors, and everything that is wrong, in the order of the lines.
 pub(super) fn entries(text: &str, path: &Path) -> (Vec<DenyEntry>, Vec<Problem>) {
@@ -102,8 +99,7 @@ impl Reader<'_> {
             self.error(item.line, message);
             return entry;
         };
-        let mut found = BTreeMap::new();
-        self.gather(map, &mut HashSet::new(), &mut found);
+        let found = self.gather(map);
         if !found.contains_key("pattern") {
             let message = "the entry has no `pattern`: say which tests it is for";
             self.error(item.line, message);
@@ -137,19 +133,9 @@ impl Reader<'_> {
         entry
     }
 
-    /// The keys of a mapping and of those that it merges (`<<`), where its own come first. What is merged once more adds
-    /// nothing, so merges of merges stay cheap.
-    fn gather<'n>(
-        &mut self,
-        map: &'n Map,
-        seen: &mut HashSet<*const Vec<(Node, Node)>>,
-        found: &mut BTreeMap<String, (usize, &'n Node)>,
-    ) {
-        if !seen.insert(Rc::as_ptr(map)) {
-            return;
-        }
-        let mut own: BTreeMap<String, (usize, &'n Node)> = BTreeMap::new();
-        let mut merged = Vec::new();
+    /// The keys of a mapping. One that is given twice has the value given last.
+    fn gather<'n>(&mut self, map: &'n [(Node, Node)]) -> BTreeMap<String, (usize, &'n Node)> {
+        let mut found: BTreeMap<String, (usize, &'n Node)> = BTreeMap::new();
         for (key, value) in map.iter() {
             let name = match text(key) {
                 Ok(name) => name,
@@ -158,31 +144,13 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            if name == "<<" {
-                merged.push(value);
-            } else if let Some((first, _)) = own.insert(name.clone(), (key.line, value)) {
+            if let Some((first, _)) = found.insert(name.clone(), (key.line, value)) {
                 let line = key.line;
                 let message = format!("`{name}` is given twice: line {first} does not count");
                 self.warning(line, message);
             }
         }
-        for (name, place) in own {
-            found.entry(name).or_insert(place);
-        }
-        for value in merged {
-            let maps = match &value.value {
-                Value::List(items) => items.as_slice(),
-                _ => std::slice::from_ref(value),
-            };
-            for map in maps {
-                if let Value::Map(map) = &map.value {
-                    self.gather(map, seen, found);
-                } else {
-                    let message = format!("`<<` merges mappings, and this is {}", map.value.kind());
-                    self.error(map.line, message);
-                }
-            }
-        }
+        found
     }
 
     fn unknown(&mut self, line: usize, name: &str) {
