@@ -20,8 +20,16 @@ fn nosa_directory(root: &Path) -> PathBuf {
     let build = work.join("builds/40.20261101.0/x86_64");
     fs::create_dir_all(&build).unwrap();
     symlink("40.20261101.0", work.join("builds/latest")).unwrap();
-    symlink(fixture().canonicalize().unwrap(), build.join("nestos-qemu.x86_64.qcow2")).unwrap();
-    fs::write(build.join("nestos-ostree.x86_64.ociarchive"), vec![7; 300_000]).unwrap();
+    symlink(
+        fixture().canonicalize().unwrap(),
+        build.join("nestos-qemu.x86_64.qcow2"),
+    )
+    .unwrap();
+    fs::write(
+        build.join("nestos-ostree.x86_64.ociarchive"),
+        vec![7; 300_000],
+    )
+    .unwrap();
     let builds = json!({"schema-version": "1.0.0", "builds": [{"id": "40.20261101.0", "arches": ["x86_64"]}]});
     fs::write(work.join("builds/builds.json"), builds.to_string()).unwrap();
     let meta = json!({
@@ -49,7 +57,12 @@ fn nosa_directory(root: &Path) -> PathBuf {
 
 fn tests(config: &Path) {
     let shared = "## kola:\n##   exclusive: false";
-    write_test(config, "inject/test.sh", "## kola:\n##   injectContainer: true", INJECTED);
+    write_test(
+        config,
+        "inject/test.sh",
+        "## kola:\n##   injectContainer: true",
+        INJECTED,
+    );
     write_file(
         config,
         "butane/config.bu",
@@ -61,12 +74,27 @@ fn tests(config: &Path) {
     let butane = "set -euo pipefail\n[[ $(stat -c %a:%U /etc/from-butane) == 640:root ]]\n\
         [[ $(</etc/from-butane) == $'Schwalben\\nfliegen' ]]\nsystemctl is-active from-butane.service\n[[ -e /run/from-butane ]]";
     write_test(config, "butane/test.sh", shared, butane);
-    write_test(config, "user", shared, "getent passwd nest\nfindmnt --noheadings / >/dev/null");
+    write_test(
+        config,
+        "user",
+        shared,
+        "getent passwd nest\nfindmnt --noheadings / >/dev/null",
+    );
     write_test(config, "denied", shared, "exit 1");
     write_test(config, "warned", shared, "echo known to fail; exit 1");
     write_test(config, "other-arch", shared, "true");
-    write_test(config, "fcos-only", "## kola:\n##   exclusive: false\n##   distros: fcos", "exit 1");
-    write_test(config, "disks", "## kola:\n##   additionalDisks: [\"5G:channel=nvme\"]", "exit 1");
+    write_test(
+        config,
+        "fcos-only",
+        "## kola:\n##   exclusive: false\n##   distros: fcos",
+        "exit 1",
+    );
+    write_test(
+        config,
+        "disks",
+        "## kola:\n##   additionalDisks: [\"5G:channel=nvme\"]",
+        "exit 1",
+    );
     let ports = "## kola:\n##   requiredHostPorts: [17005]";
     write_test(config, "port-a", ports, "sleep 1");
     write_test(config, "port-b", ports, "sleep 1");
@@ -124,7 +152,11 @@ fn said(output: &Output) -> String {
 fn on_a_working_directory_of_nosa_kola_run_needs_no_flag() {
     let root = tempfile::tempdir_in("/var/tmp").unwrap();
     let work = nosa_directory(root.path());
-    let output = kola(root.path()).arg("run").current_dir(&work).output().unwrap();
+    let output = kola(root.path())
+        .arg("run")
+        .current_dir(&work)
+        .output()
+        .unwrap();
     let said = said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
 
@@ -147,13 +179,23 @@ fn on_a_working_directory_of_nosa_kola_run_needs_no_flag() {
         serde_json::from_str(&fs::read_to_string(out.join("properties.json")).unwrap()).unwrap();
     assert_eq!(properties["distro"], "nestos");
     let junit = fs::read_to_string(out.join("junit.xml")).unwrap();
-    assert!(junit.contains("https://gitee.com/openeuler/issues/1"), "{junit}");
+    assert!(
+        junit.contains("https://gitee.com/openeuler/issues/1"),
+        "{junit}"
+    );
 
     // Two tests with a port in common never ran at the same time.
     let events = fs::read_to_string(out.join("events.jsonl")).unwrap();
     let mut running = 0;
-    for event in events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-        let of_port = |key: &str| event[key].as_str().is_some_and(|name| name.contains(".port-"));
+    for event in events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    {
+        let of_port = |key: &str| {
+            event[key]
+                .as_str()
+                .is_some_and(|name| name.contains(".port-"))
+        };
         match event["event"].as_str().unwrap() {
             "attempt-started" if of_port("test") => running += 1,
             "attempt-finished" if of_port("test") => running -= 1,
@@ -163,7 +205,11 @@ fn on_a_working_directory_of_nosa_kola_run_needs_no_flag() {
     }
 
     // Nothing failed, so there is nothing to run again.
-    let again = kola(root.path()).arg("rerun").current_dir(&work).output().unwrap();
+    let again = kola(root.path())
+        .arg("rerun")
+        .current_dir(&work)
+        .output()
+        .unwrap();
     assert_eq!(again.status.code(), Some(0), "{}", self::said(&again));
 }
 
@@ -198,7 +244,12 @@ fn a_command_line_of_kola_does_what_it_says() {
     write_test(&tree, "rebased", "## kola:\n##   exclusive: false", REBASED);
     write_test(&tree, "denied", "## kola:\n##   exclusive: false", "exit 1");
     write_test(&tree, "mended", "## kola:\n##   exclusive: false", "true");
-    write_test(&tree, "fails", "## kola:\n##   exclusive: false", "touch /run/was-here; exit 1");
+    write_test(
+        &tree,
+        "fails",
+        "## kola:\n##   exclusive: false",
+        "touch /run/was-here; exit 1",
+    );
     let file = |name: &str, text: &str| {
         let path = root.path().join(name);
         fs::write(&path, text).unwrap();
@@ -250,7 +301,14 @@ fn a_command_line_of_kola_does_what_it_says() {
     .map(quoted)
     .join(" ");
     let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--flush", "--command", &words, "/dev/null"]);
+    script.args([
+        "--quiet",
+        "--return",
+        "--flush",
+        "--command",
+        &words,
+        "/dev/null",
+    ]);
     LiveRun::configure(&mut script, root.path());
     let mut child = script
         .stdin(std::process::Stdio::piped())
@@ -289,7 +347,10 @@ fn a_command_line_of_kola_does_what_it_says() {
         .output()
         .unwrap();
     let (stdout, _) = texts(&again);
-    assert!(stdout.contains("ext.tree.fails") && !stdout.contains("ext.tree.rebased"), "{stdout}");
+    assert!(
+        stdout.contains("ext.tree.fails") && !stdout.contains("ext.tree.rebased"),
+        "{stdout}"
+    );
 }
 
 fn quoted(word: &str) -> String {

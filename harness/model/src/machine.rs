@@ -1,6 +1,7 @@
 //! What a machine is made of.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,38 @@ pub struct HostMount {
     pub guest: String,
 }
 
+/// `HOST,GUEST`, as kola writes it. The guest's path begins at the last comma that a slash follows, so that the host's may have
+/// commas.
+impl FromStr for HostMount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<HostMount, String> {
+        let Some((host, below)) = text.rsplit_once(",/") else {
+            return Err(format!(
+                "{text:?} is not HOST,GUEST: a directory, a comma, and an absolute path in the guest, as in /srv/data,/mnt/data"
+            ));
+        };
+        if host.is_empty() {
+            return Err(format!("{text:?} names no directory of the host"));
+        }
+        if text.contains(char::is_control) {
+            return Err(format!("{text:?} has control characters"));
+        }
+        if below.trim_matches('/').is_empty() {
+            return Err("\"/\" is no place in the guest: name a directory below it".to_owned());
+        }
+        if below.split('/').any(|part| part == "." || part == "..") {
+            return Err(format!(
+                "\"/{below}\" has `.` or `..` in it: write it without"
+            ));
+        }
+        Ok(HostMount {
+            host: PathBuf::from(host),
+            guest: format!("/{below}"),
+        })
+    }
+}
+
 /// What a machine boots from instead of its disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,4 +123,33 @@ pub struct MachineSpec {
     pub mounts: Vec<HostMount>,
     /// The host name that DHCP offers to the guest.
     pub hostname: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_a_directory_a_comma_and_an_absolute_path() {
+        let mount = |text: &str| text.parse::<HostMount>();
+        for (text, host, guest) in [
+            ("/srv/data,/mnt/data", "/srv/data", "/mnt/data"),
+            ("relative,/mnt", "relative", "/mnt"),
+            ("/a, b,/mnt/c d", "/a, b", "/mnt/c d"),
+        ] {
+            let parsed = mount(text).unwrap();
+            assert_eq!((parsed.host, &*parsed.guest), (host.into(), guest));
+        }
+        for wrong in [
+            "",
+            "/srv",
+            "/srv,mnt",
+            ",/mnt",
+            "/srv,/",
+            "/srv,/a/../b",
+            "/srv,/a\n",
+        ] {
+            assert!(mount(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

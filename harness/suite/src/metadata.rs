@@ -270,7 +270,7 @@ impl Reader {
 
     fn mounts(&mut self, line: usize, name: &str, texts: &[String]) {
         for text in texts {
-            let mount = match values::mount(text) {
+            let mount = match text.parse::<kolea_model::HostMount>() {
                 Ok(mount) => mount,
                 Err(message) => {
                     self.error(line, format!("`{name}`: {message}"));

@@ -1,7 +1,5 @@
 //! Flags about machines in QEMU.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use kolea_model::HostMount;
 
@@ -19,7 +17,7 @@ pub struct QemuArgs {
     #[arg(long, value_name = "[+]SIZE")]
     pub qemu_size: Option<String>,
     /// A directory of the host that every machine may read; once for each
-    #[arg(long, value_name = "HOST,GUEST", value_parser = host_mount)]
+    #[arg(long, value_name = "HOST,GUEST")]
     pub qemu_bind_ro: Vec<HostMount>,
     /// KVM or emulation; `auto` tries KVM with a tiny guest first
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
@@ -78,18 +76,5 @@ fn memory(text: &str) -> Result<Memory, String> {
         _ if text.is_empty() => Ok(Memory(None)),
         Ok(mib) if mib > 0 => Ok(Memory(Some(mib))),
         _ => Err("must be a number of MiB, such as 2048".to_owned()),
-    }
-}
-
-fn host_mount(text: &str) -> Result<HostMount, String> {
-    match text.split_once(',') {
-        Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => Ok(HostMount {
-            host: PathBuf::from(host),
-            guest: guest.to_owned(),
-        }),
-        _ => Err(
-            "must be HOST,GUEST: a directory, a comma, and an absolute path in the guest"
-                .to_owned(),
-        ),
     }
 }

@@ -1,9 +1,7 @@
 //! Values that are more than text: restrictions, dates, disks, mounts, ports.
 
-use std::path::PathBuf;
-
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use kolea_model::{BootFrom, HostMount, Restriction};
+use kolea_model::{BootFrom, Restriction};
 
 /// How long after `creationDate` a failure is only a warning, in days of 24 hours (kola's rule).
 const GRACE_DAYS: u64 = 30;
@@ -60,33 +58,6 @@ pub(super) fn grace_until(text: &str) -> Option<DateTime<Utc>> {
         .filter(|_| shape)?;
     let end = date.checked_add_days(Days::new(GRACE_DAYS))?;
     Some(end.and_hms_opt(0, 0, 0)?.and_utc())
-}
-
-/// `HOST,GUEST`.
-pub(super) fn mount(text: &str) -> Result<HostMount, String> {
-    let Some((host, guest)) = text.split_once(',') else {
-        return Err(format!(
-            "{text:?} has no comma: write HOST,GUEST, as in /srv/data,/mnt/data"
-        ));
-    };
-    if host.is_empty() {
-        return Err(format!("{text:?} names no directory of the host"));
-    }
-    if text.contains(char::is_control) {
-        return Err(format!("{text:?} has control characters"));
-    }
-    if !guest.starts_with('/') || guest.trim_matches('/').is_empty() {
-        return Err(format!(
-            "{guest:?} is no place in the guest: write an absolute path below /"
-        ));
-    }
-    if guest.split('/').any(|part| part == "." || part == "..") {
-        return Err(format!("{guest:?} has `.` or `..` in it: write it without"));
-    }
-    Ok(HostMount {
-        host: PathBuf::from(host),
-        guest: guest.to_owned(),
-    })
 }
 
 /// What to boot from, by the name that the schema allows.
