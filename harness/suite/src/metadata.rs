@@ -64,6 +64,17 @@ impl Default for Metadata {
 
 /// Reads a block. Whatever is wrong is in the notes, and as if it were not there in the metadata.
 pub(crate) fn parse(block: &Block) -> (Metadata, Vec<Note>) {
+    let (metadata, mut notes) = read(block);
+    let (Block::Yaml { line, text } | Block::Json { line, text }) = block;
+    // to YAML a carriage return alone ends a line, too, and to nobody else
+    let last = line + text.matches('\n').count();
+    for note in &mut notes {
+        note.line = note.line.min(last);
+    }
+    (metadata, notes)
+}
+
+fn read(block: &Block) -> (Metadata, Vec<Note>) {
     let (line, dialect, root) = match block {
         Block::Yaml { line, text } => {
             let root = kolea_yaml::parse(text, *line).map(|root| (root, ""));

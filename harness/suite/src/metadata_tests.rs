@@ -283,6 +283,12 @@ fn faults_of_yaml_name_their_column() {
 }
 
 #[test]
+fn carriage_returns_count_no_lines() {
+    let note = fault(yaml("tags: a\r\r\r\r\rx? b\n"));
+    assert!(note.line <= 2, "{note:?}");
+}
+
+#[test]
 fn all_faults_are_told_at_once() {
     let (_, notes) = yaml("tag: a\ntimeoutMin: x\ncreationDate: x\nminDisk: -1\n");
     assert_eq!(notes.len(), 4, "{notes:?}");
