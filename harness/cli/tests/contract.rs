@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -315,15 +316,21 @@ fn a_command_line_of_kola_does_what_it_says() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    use std::io::Write;
     let mut keyboard = child.stdin.take().unwrap();
-    keyboard
-        .write_all(b"ls /run/was-here && echo \"person $((6 * 7))\"\nexit\n")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    drop(keyboard);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let mut screen = child.stdout.take().unwrap();
+    let mut said = String::new();
+    let mut buffer = [0; 4096];
+    let mut typed = false;
+    while let Ok(count @ 1..) = screen.read(&mut buffer) {
+        said.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        if !typed && said.contains("leave with `exit`") {
+            let words = b"ls /run/was-here && echo \"person $((6 * 7))\"\nexit\n";
+            keyboard.write_all(words).unwrap();
+            typed = true;
+        }
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("person 42"), "{said}");
 
     let expected = [
