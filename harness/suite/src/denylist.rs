@@ -159,8 +159,8 @@ impl DenyEntry {
     /// The entry in one line: its pattern, and what there is of tracker and snooze.
     pub fn rule(&self) -> String {
         let mut more = Vec::new();
-        if !self.tracker.trim().is_empty() {
-            more.push(self.tracker.trim().to_owned());
+        if !self.tracker.is_empty() {
+            more.push(self.tracker.clone());
         }
         if let Some(day) = self.snooze {
             more.push(format!("snoozed until {day}"));

@@ -155,6 +155,18 @@ fn what_is_wrong_is_told_with_its_line() {
     );
 }
 
+/// Found by fuzzing: a folded scalar brought a line break into a message.
+#[test]
+fn a_message_is_one_line() {
+    let (list, said) = read("- pattern: a\n\n   b/c\n- pattern: d\n  tracker: e\n\n    f\n");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        !said[0].contains('\n') && said[0].contains("control characters"),
+        "{said:?}"
+    );
+    assert_eq!(list.entries[0].rule(), "`d` (e f)");
+}
+
 #[test]
 fn one_bad_entry_spoils_no_other() {
     let (list, problems) =

@@ -109,7 +109,9 @@ impl Reader<'_> {
                 "pattern" => text(value)
                     .and_then(|text| self.pattern(line, text))
                     .map(|pattern| entry.pattern = pattern),
-                "tracker" => text(value).map(|text| entry.tracker = text),
+                "tracker" => text(value).map(|text| {
+                    entry.tracker = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                }),
                 "streams" => self.names(&name, value).map(|list| entry.streams = list),
                 "arches" => self.arches(&name, value).map(|list| entry.arches = list),
                 "platforms" => self.names(&name, value).map(|list| entry.platforms = list),
@@ -209,6 +211,12 @@ impl Reader<'_> {
     fn pattern(&mut self, line: usize, pattern: String) -> Result<String, String> {
         if pattern.is_empty() {
             return Err("it is empty: say which tests the entry is for".to_owned());
+        }
+        // No test's name has any, and a message is one line.
+        if pattern.contains(char::is_control) {
+            return Err(format!(
+                "{pattern:?} has line breaks or other control characters"
+            ));
         }
         if let Err(error) = Pattern::new(&pattern) {
             return Err(format!("`{pattern}` is malformed: {error}"));
