@@ -286,7 +286,7 @@ httpd_answer() {
         [ "$method" = HEAD ] || printf '%s\n' "$list"
         exit 0
     fi
-    [ -f "$file" ] && [ -r "$file" ] || refuse '404 Not Found'
+    if [ ! -f "$file" ] || [ ! -r "$file" ]; then refuse '404 Not Found'; fi
     case $file in
         *.html) type=text/html ;;
         *.json | *.ign) type=application/json ;;
