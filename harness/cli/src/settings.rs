@@ -297,6 +297,7 @@ fn firmware_name(firmware: Option<Firmware>, arch: &str) -> &'static str {
     match firmware {
         Some(Firmware::Bios) => "bios",
         None if arch == "x86_64" => "bios",
+        Some(Firmware::UefiSecure) => "uefi-secure",
         Some(Firmware::Uefi) | None => "uefi",
     }
 }

@@ -128,6 +128,7 @@ pub(crate) async fn launch<'a>(
                     spec: order.spec.clone(),
                     provision: order.provision,
                     freezable: order.freezable,
+                    network: None,
                 };
                 run.platform.launch(request).await
             }
@@ -136,6 +137,7 @@ pub(crate) async fn launch<'a>(
                     owner: order.owner.to_owned(),
                     dir: order.dir.to_path_buf(),
                     template: Arc::clone(&frozen.template),
+                    network: None,
                 };
                 run.platform.launch_clone(request).await
             }

@@ -34,6 +34,12 @@ pub struct MachineNeeds {
     pub instance_type: Option<String>,
     /// Whether its firmware enforces Secure Boot (tag `secure-boot`).
     pub secure_boot: bool,
+    /// The firmware, if it is not left to the run (compiled-in tests).
+    #[serde(default)]
+    pub firmware: Option<Firmware>,
+    /// Whether it is on a private network with the test's other machines (compiled-in tests).
+    #[serde(default)]
+    pub private_network: bool,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
@@ -49,6 +55,8 @@ pub enum Firmware {
     Bios,
     /// OVMF or AAVMF without Secure Boot.
     Uefi,
+    /// OVMF with Secure Boot, which only starts what Microsoft's keys or the distribution's have signed.
+    UefiSecure,
 }
 
 /// A directory of the host that a guest may read.
@@ -103,7 +111,7 @@ pub enum BootFrom {
 }
 
 /// A machine with every choice made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSpec {
     /// Memory, in MiB.
     pub memory_mib: u64,
@@ -121,6 +129,30 @@ pub struct MachineSpec {
     /// Directories of the host that the guest may read.
     #[serde(default)]
     pub mounts: Vec<HostMount>,
+    /// What the primary disk is like; its size is in `disk_gib`.
+    #[serde(default)]
+    pub primary_disk: DiskSpec,
+    /// Disks besides the primary one, in the order in which the guest finds them.
+    #[serde(default)]
+    pub disks: Vec<DiskSpec>,
+    /// Number of network interfaces besides the primary one, each with a network of its own.
+    #[serde(default)]
+    pub nics: u32,
+    /// The primary interface's network, if not QEMU's own 10.0.2.0/24 (`net=` of QEMU's user network).
+    #[serde(default)]
+    pub usernet: Option<String>,
+    /// Whether it is on a private network with other machines of its group.
+    #[serde(default)]
+    pub private_network: bool,
+    /// Kernel arguments for every boot.
+    #[serde(default)]
+    pub kernel_args: Option<String>,
+    /// Kernel arguments for the first boot.
+    #[serde(default)]
+    pub firstboot_kernel_args: Option<String>,
+    /// Whether it has a TPM 2.0.
+    #[serde(default)]
+    pub tpm: bool,
     /// The host name that DHCP offers to the guest.
     pub hostname: String,
 }

@@ -102,6 +102,13 @@ pub struct TestCase {
     pub on_failure: OnFailure,
     /// Of which test it is a copy (`--multiply`).
     pub copy_of: Option<String>,
+    /// How many machines it needs at the same time.
+    #[serde(default = "one")]
+    pub machines: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What a failure of a test means.
@@ -147,6 +154,7 @@ impl TestCase {
             grace_until: None,
             on_failure: OnFailure::Fail,
             copy_of: None,
+            machines: 1,
         }
     }
 

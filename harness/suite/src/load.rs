@@ -367,6 +367,7 @@ fn case(
         firmwares: Restriction::default(),
         on_failure: OnFailure::Fail,
         copy_of: None,
+        machines: 1,
     }
 }
 

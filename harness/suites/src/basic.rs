@@ -1,12 +1,15 @@
 //! `basic`: what must hold on any image before anything else is worth testing (kola's test of the same name).
 
 use kolea_machine::{NativeTest, TestContext, TestFailure, TestResult};
+use kolea_model::MachineNeeds;
 
 /// The test.
 pub const TEST: NativeTest = NativeTest {
     name: "basic",
     description: "the default target is reached, sudo and D-Bus work, machine-id is set, the root file system is writable",
     tags: &[],
+    needs: MachineNeeds::default,
+    machines: 1,
     run: |context| Box::pin(run(context)),
 };
 

@@ -51,6 +51,7 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         cache_dir: output_dir.path().join("cache"),
         template_cache: None,
         work_dir: None,
+        ..QemuOptions::default()
     })
     .await?;
     let options = RunOptions {

@@ -9,7 +9,7 @@ use kolea_machine::{
     CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
     Provision, Template, TemplateOrder, Unit,
 };
-use kolea_model::{Firmware, MachineNeeds, MachineSpec};
+use kolea_model::{MachineNeeds, MachineSpec};
 
 use crate::machine::{Beginning, FakeMachine};
 use crate::template::{FakeTemplate, equal};
@@ -302,11 +302,18 @@ impl Platform for FakePlatform {
             memory_mib: needs.memory_mib.unwrap_or(DEFAULT_MEMORY),
             cpus: 1,
             disk_gib: needs.disk_gib,
-            firmware: Firmware::Bios,
+            firmware: needs.firmware.unwrap_or_default(),
             internet: needs.internet,
             numa: needs.numa,
             mounts: needs.mounts.clone(),
+            primary_disk: needs.primary_disk.clone().unwrap_or_default(),
+            disks: needs.additional_disks.clone(),
+            nics: needs.additional_nics,
+            private_network: needs.private_network,
+            kernel_args: needs.kernel_args.clone(),
+            firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
             hostname: "fake".to_owned(),
+            ..MachineSpec::default()
         }
     }
 

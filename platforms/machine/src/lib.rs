@@ -8,14 +8,18 @@ pub mod ignition;
 pub mod journal;
 mod machine;
 mod native;
+mod network;
 mod platform;
 pub mod profile;
+mod provisioning;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};
 pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine, RunBy, SshLogin, Step};
 pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
+pub use network::PrivateNetwork;
 pub use platform::{
     CloneRequest, GuestFacts, LaunchRequest, Platform, PlatformFacts, Provision, Template,
     TemplateOrder, Unit,
 };
+pub use provisioning::Provisioning;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kolea_model::{TestCase, TestSource};
+use kolea_model::{MachineNeeds, TestCase, TestSource};
 
 use crate::{Exec, ExecOutput, Machine, MachineError, RunBy};
 
@@ -41,6 +41,10 @@ pub struct NativeTest {
     pub description: &'static str,
     /// Tags.
     pub tags: &'static [&'static str],
+    /// What it asks of its machines.
+    pub needs: fn() -> MachineNeeds,
+    /// How many machines it needs at the same time.
+    pub machines: u32,
     /// The test.
     pub run: fn(TestContext) -> NativeFuture,
 }
@@ -52,11 +56,13 @@ impl fmt::Debug for NativeTest {
 }
 
 impl NativeTest {
-    /// The test as suites and reports see it: exclusive, unrestricted, with a machine of the default kind.
+    /// The test as suites and reports see it: exclusive, unrestricted, with the machines that it asks for.
     pub fn test_case(&self) -> TestCase {
         TestCase {
             description: self.description.to_owned(),
             tags: self.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            needs: (self.needs)(),
+            machines: self.machines,
             ..TestCase::new(self.name, TestSource::Native)
         }
     }

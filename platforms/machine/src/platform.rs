@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use kolea_model::{MachineNeeds, MachineSpec, UserConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Machine, MachineError};
+use crate::{Machine, MachineError, PrivateNetwork};
 
 /// What is the same for every machine of a platform during a run.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +58,8 @@ pub struct LaunchRequest {
     pub provision: Provision,
     /// Whether it may be frozen later ([`Platform::freeze`]).
     pub freezable: bool,
+    /// The network that it shares with its group's other machines (`MachineSpec::private_network`).
+    pub network: Option<Arc<dyn PrivateNetwork>>,
 }
 
 /// An order for a clone.
@@ -69,6 +71,8 @@ pub struct CloneRequest {
     pub dir: PathBuf,
     /// What it is restored from.
     pub template: Arc<dyn Template>,
+    /// The network that it shares with its group's other machines (`MachineSpec::private_network`).
+    pub network: Option<Arc<dyn PrivateNetwork>>,
 }
 
 /// What a template is of: equal orders give equal machines.
@@ -162,6 +166,13 @@ pub trait Platform: Debug + Send + Sync {
     /// Starts a clone, and returns as soon as its process runs. Its first [`Machine::wait_ready`] wakes it: clock, random
     /// numbers, keys. Dropping the future stops what was started.
     async fn launch_clone(&self, request: CloneRequest) -> Result<Arc<dyn Machine>, MachineError>;
+
+    /// Makes a network for the machines of one group. It ends when nothing uses it any more.
+    async fn private_network(&self) -> Result<Arc<dyn PrivateNetwork>, MachineError> {
+        Err(MachineError::Harness(
+            "this platform has no private networks".to_owned(),
+        ))
+    }
 
     /// Removes whatever the platform keeps for the run. Returns what was left behind by machines, one line each; empty
     /// if all is well.

@@ -31,6 +31,7 @@ async fn main() -> Result<(), Failure> {
         cache_dir: dir.join("cache"),
         template_cache: None,
         work_dir: None,
+        ..QemuOptions::default()
     })
     .await?;
     at("the platform is there");
@@ -42,6 +43,7 @@ async fn main() -> Result<(), Failure> {
             spec: platform.resolve(&MachineNeeds::default()),
             provision: Provision::default(),
             freezable: false,
+            network: None,
         })
         .await?;
     at("QEMU runs");

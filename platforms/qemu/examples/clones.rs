@@ -48,6 +48,7 @@ async fn main() -> Result<(), Failure> {
             limit_mib: 4096,
         }),
         work_dir: None,
+        ..QemuOptions::default()
     })
     .await?;
     let order = TemplateOrder {
@@ -65,6 +66,7 @@ async fn main() -> Result<(), Failure> {
                     spec: order.spec.clone(),
                     provision: order.provision.clone(),
                     freezable: true,
+                    network: None,
                 })
                 .await?;
             drop(machine.take_lines());
@@ -88,6 +90,7 @@ async fn main() -> Result<(), Failure> {
                 owner: "clone".to_owned(),
                 dir: dir.clone(),
                 template: Arc::clone(&template),
+                network: None,
             })
             .await?;
         at("a clone runs");

@@ -116,6 +116,9 @@ impl Arch {
         match (self, asked) {
             (Arch::X86_64, asked) => Ok(asked.unwrap_or(Firmware::Bios)),
             (Arch::Aarch64, None | Some(Firmware::Uefi)) => Ok(Firmware::Uefi),
+            (Arch::Aarch64, Some(Firmware::UefiSecure)) => Err(QemuError::Firmware(
+                "aarch64 has no Secure Boot here; use uefi".to_owned(),
+            )),
             (Arch::Aarch64, Some(Firmware::Bios)) => Err(QemuError::Firmware(
                 "aarch64 has no BIOS; use UEFI".to_owned(),
             )),

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,17 +9,17 @@ use std::sync::Arc;
 use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{LaunchRequest, MachineError};
-use kolea_model::{HostMount, MachineSpec};
+use kolea_model::MachineSpec;
 use tokio::sync::OnceCell;
 
 use crate::arch::{Arch, FirmwareFiles};
-use crate::command_line::{self, Accelerator, Inputs, Memory};
-use crate::disk::{Backing, check_room, create_overlay, file_error};
+use crate::command_line::{self, Accelerator, Config, Inputs, Memory};
+use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
-use crate::helper::Helper;
+use crate::hardware::{self, Origin, Places};
 use crate::image::Image;
 use crate::machine::QemuMachine;
-use crate::mounts::{self, Transport};
+use crate::mounts::Transport;
 use crate::pumps::JournalState;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
@@ -80,8 +79,14 @@ pub async fn launch(
     } else {
         Memory::Anonymous
     };
-    let shares = share(common, work, files.path(), &dir, &request.spec.mounts).await?;
-    let transport = shares.as_ref().map(|shares| shares.transport);
+    let steps = Steps::default();
+    let places = Places {
+        work,
+        files: files.path(),
+        artefacts: &dir,
+    };
+    let hardware = hardware::make(common, &request.spec, Origin::Image, places, &steps).await?;
+    let transport = hardware.devices.transport;
     let config = templates::ignition(
         common,
         &request.provision,
@@ -91,32 +96,15 @@ pub async fn launch(
     let ignition = dir.join(template_names::IGNITION);
     fs::write(&ignition, config).map_err(|error| file_error("write", &ignition, &error))?;
 
-    let steps = Steps::default();
-    let disk = files.path().join(names::DISK);
-    let wanted = common.disk_size(&request.spec);
-    let backing = Backing {
-        path: &common.image.path,
-        format: &common.image.format,
-    };
-    let size = (wanted > common.image.virtual_size).then_some(wanted);
-    steps
-        .time(
-            "overlay",
-            create_overlay(&common.qemu_img, backing, size, &disk),
-        )
-        .await?;
-    let vars = common.firmware.as_ref().map(|files| files.vars.as_path());
     let inputs = Inputs {
         arch: common.arch,
         machine_type: common.machine_type.clone(),
         accelerator: common.accelerator,
         id: id.clone(),
-        disk,
-        ignition,
-        firmware: firmware(common, vars, files.path())?,
+        config: Config::FwCfg(ignition),
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
-        transport,
+        devices: hardware.devices,
     };
     let parts = Parts {
         id,
@@ -127,7 +115,8 @@ pub async fn launch(
         template: None,
         journal: JournalState::default(),
         steps,
-        helpers: shares.map_or_else(Vec::new, |shares| shares.helpers),
+        inherited: hardware.inherited,
+        helpers: hardware.helpers,
     };
     let mut started = start(common, parts, lives).await?;
     match started.made().await {
@@ -140,43 +129,6 @@ pub async fn launch(
         Err(error) => Err(error),
         Ok(()) => Ok(started.finish()),
     }
-}
-
-/// How a machine gets its directories of the host.
-struct Shares {
-    transport: Transport,
-    helpers: Vec<(Helper, OwnedFd)>,
-}
-
-/// Makes directories of the host ready to be mounted, if there are any. `files`: the directory of the machine's files; `dir`:
-/// that of its artefacts.
-async fn share(
-    common: &Common,
-    work: &Path,
-    files: &Path,
-    dir: &Path,
-    mounts: &[HostMount],
-) -> Result<Option<Shares>, MachineError> {
-    if mounts.is_empty() {
-        return Ok(None);
-    }
-    mounts::check_mounts(mounts).map_err(MachineError::Launch)?;
-    let find = async || Virtiofsd::find(work).await;
-    let Some(virtiofsd) = common.virtiofsd.get_or_init(find).await else {
-        return Ok(Some(Shares {
-            transport: Transport::NineP,
-            helpers: Vec::new(),
-        }));
-    };
-    let mut helpers = Vec::new();
-    for (index, mount) in mounts.iter().enumerate() {
-        let log = dir.join(format!("virtiofsd-{index}.txt"));
-        helpers.push(virtiofsd.start(&mount.host, files, log).await?);
-    }
-    Ok(Some(Shares {
-        transport: Transport::Virtiofs,
-        helpers,
-    }))
 }
 
 /// Makes the directory of a machine's artefacts and returns its absolute path: QEMU takes a relative one from its own

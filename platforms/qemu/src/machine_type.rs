@@ -36,7 +36,7 @@ pub async fn resolve(
 fn alias(arch: Arch, firmware: Firmware) -> &'static str {
     match (arch, firmware) {
         (Arch::X86_64, Firmware::Bios) => "pc",
-        (Arch::X86_64, Firmware::Uefi) => "q35",
+        (Arch::X86_64, Firmware::Uefi | Firmware::UefiSecure) => "q35",
         (Arch::Aarch64, _) => "virt",
     }
 }

@@ -16,10 +16,13 @@
 
 use std::path::Path;
 
-use kolea_machine::Unit;
+use kolea_machine::{MachineError, Unit};
 use kolea_model::{HostMount, MachineNeeds};
 
+use crate::hardware::{Hardware, Places};
+use crate::launch::Common;
 use crate::unit_name::mount_unit;
+use crate::virtiofsd::Virtiofsd;
 
 /// The longest name of a device that both mechanisms take, in bytes (9p's; virtiofs has 36).
 const LONGEST_TAG: usize = 31;
@@ -33,6 +36,33 @@ pub enum Transport {
     Virtiofs,
     /// QEMU answers the guest.
     NineP,
+}
+
+/// Starts what serves a machine's directories of the host, if it has any.
+pub async fn share(
+    common: &Common,
+    mounts: &[HostMount],
+    places: Places<'_>,
+    hardware: &mut Hardware,
+) -> Result<(), MachineError> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
+    check_mounts(mounts).map_err(MachineError::Launch)?;
+    let find = async || Virtiofsd::find(places.work).await;
+    let Some(virtiofsd) = common.virtiofsd.get_or_init(find).await else {
+        hardware.devices.transport = Some(Transport::NineP);
+        return Ok(());
+    };
+    hardware.devices.transport = Some(Transport::Virtiofs);
+    for (index, mount) in mounts.iter().enumerate() {
+        let log = places.artefacts.join(format!("virtiofsd-{index}.txt"));
+        let (helper, socket) = virtiofsd.start(&mount.host, places.files, log).await?;
+        hardware.helpers.push(helper);
+        let number = hardware.inherited.add(socket);
+        hardware.devices.mounts.push(number);
+    }
+    Ok(())
 }
 
 /// Whether what a test asks for can be given to it by this host, as far as that can be told before anything boots. The error

@@ -7,8 +7,10 @@ use kolea_machine::profile::Profile;
 use serde_json::json;
 
 use super::*;
-use crate::command_line::{self, Inputs, Memory};
+use crate::command_line::{self, Config, Inputs, Memory};
+use crate::drives::Drive;
 use crate::files::names;
+use crate::hardware::{Devices, Inherited};
 use crate::options::Accel;
 use crate::pumps::JournalState;
 use crate::start::{Parts, start};
@@ -37,6 +39,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         cache_dir: dir.path().join("cache"),
         template_cache: None,
         work_dir: Some(dir.path().join("work")),
+        ..QemuOptions::default()
     })
     .await
     .unwrap();
@@ -52,6 +55,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         spec: spec.clone(),
         provision: Provision::default(),
         freezable: true,
+        network: None,
     };
     let (common, work) = (&platform.common, platform.work.path());
     let machine = launch(common, work, None, request, &platform.lives)
@@ -75,12 +79,18 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         machine_type: common.machine_type.clone(),
         accelerator: common.accelerator,
         id: uuid::Uuid::new_v4().to_string(),
-        disk: file(names::DISK),
-        ignition: machine.dir().join("ignition.json"),
-        firmware: None,
+        config: Config::FwCfg(machine.dir().join("ignition.json")),
         memory: Memory::CopyOnWrite(ram),
         ignition_port: common.profile.ignition_journal_port.clone(),
-        transport: None,
+        devices: Devices {
+            drives: vec![Drive {
+                number: 1,
+                primary: true,
+                spec: kolea_model::DiskSpec::default(),
+                file: file(names::DISK),
+            }],
+            ..Devices::default()
+        },
     };
     let parts = Parts {
         id: inputs.id.clone(),
@@ -91,6 +101,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         template: None,
         journal: JournalState::default(),
         steps: Steps::default(),
+        inherited: Inherited::default(),
         helpers: Vec::new(),
     };
     let mut clone = start(common, parts, &platform.lives).await.unwrap();

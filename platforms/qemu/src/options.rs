@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use kolea_machine::Provisioning;
 use kolea_machine::profile::Profile;
-use kolea_model::{Firmware, HostMount};
+use kolea_model::{DiskSpec, Firmware, HostMount};
 
 /// What executes the guests' instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub struct TemplateCache {
     pub limit_mib: u64,
 }
 
-/// Options of the platform.
-#[derive(Clone, Debug)]
+/// Options of the platform. The default has no image.
+#[derive(Clone, Debug, Default)]
 pub struct QemuOptions {
     /// The image. It is never written to.
     pub image: PathBuf,
@@ -44,6 +45,19 @@ pub struct QemuOptions {
     pub disk_size: Option<String>,
     /// Directories of the host that every guest may read (`--qemu-bind-ro`). With any of them no machine can be cloned.
     pub mounts: Vec<HostMount>,
+    /// What the primary disk of every machine is like (`--qemu-native-4k`, `--qemu-512e`, `--qemu-nvme`, `--qemu-multipath`); what
+    /// a test says of it (`primaryDisk`) comes first. Its size is not used.
+    pub primary_disk: DiskSpec,
+    /// Whether machines have a TPM 2.0 (`--qemu-swtpm`), as far as their architecture can have one.
+    pub tpm: bool,
+    /// Kernel arguments for every boot of every machine, before those of its test.
+    pub kernel_args: Option<String>,
+    /// Kernel arguments for the first boot of every machine, before those of its test.
+    pub firstboot_kernel_args: Option<String>,
+    /// The network of the primary interface, as `ADDRESS/BITS` (`--usernet-addr`); QEMU's own if none.
+    pub usernet: Option<String>,
+    /// How machines are told what to do at their first boot.
+    pub provisioning: Provisioning,
     /// The distribution's facts.
     pub profile: Profile,
     /// Where answers that hold beyond this run are kept (accelerator probe, image digests).

@@ -72,7 +72,7 @@ impl QemuPlatform {
         let qemu_img = tools::find("qemu-img", "qemu-utils")?;
         let firmware_files = match firmware {
             Firmware::Bios => None,
-            Firmware::Uefi => Some(arch.uefi()?),
+            Firmware::Uefi | Firmware::UefiSecure => Some(arch.uefi()?),
         };
         let mounts = absolute(&options.mounts);
         mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
@@ -126,6 +126,7 @@ impl QemuPlatform {
                 match firmware {
                     Firmware::Bios => "bios".to_owned(),
                     Firmware::Uefi => "uefi".to_owned(),
+                    Firmware::UefiSecure => "uefi-secure".to_owned(),
                 },
             ),
             ("machine-memory-mib", memory.to_string()),
@@ -258,6 +259,14 @@ impl Platform for QemuPlatform {
             internet: needs.internet,
             numa: needs.numa,
             mounts: all_mounts(&self.mounts, &needs.mounts),
+            primary_disk: needs.primary_disk.clone().unwrap_or_default(),
+            disks: needs.additional_disks.clone(),
+            nics: needs.additional_nics,
+            usernet: None,
+            private_network: needs.private_network,
+            kernel_args: needs.kernel_args.clone(),
+            firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
+            tpm: false,
             hostname: "qemu0".to_owned(),
         }
     }

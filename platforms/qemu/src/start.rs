@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use command_fds::FdMapping;
 use kolea_machine::agent::AgentChannel;
 use kolea_machine::ssh::{LastError, SshTarget};
 use kolea_machine::{BootId, Down, DownKind, MachineError, Template};
@@ -20,6 +18,7 @@ use crate::channels::channels;
 use crate::command_line::{self, Memory};
 use crate::disk::file_error;
 use crate::files::{MachineFiles, SharedFiles};
+use crate::hardware::Inherited;
 use crate::helper::Helper;
 use crate::launch::Common;
 use crate::machine::{Leash, QemuMachine, Taps};
@@ -60,8 +59,10 @@ pub struct Parts {
     pub journal: JournalState,
     /// What was done for it so far.
     pub steps: Steps,
-    /// The processes that it can't do without, and what QEMU inherits of each.
-    pub helpers: Vec<(Helper, OwnedFd)>,
+    /// What QEMU inherits besides its channels.
+    pub inherited: Inherited,
+    /// The processes that it can't do without.
+    pub helpers: Vec<Helper>,
 }
 
 /// A machine whose process has been started; it is not known yet whether that went well.
@@ -82,14 +83,8 @@ pub async fn start(
     let path = parts.dir.join("qemu-command.txt");
     fs::write(&path, command).map_err(|error| file_error("write", &path, &error))?;
     let (ours, mut theirs) = channels()?;
-    let (helpers, sockets): (Vec<Helper>, Vec<OwnedFd>) =
-        std::mem::take(&mut parts.helpers).into_iter().unzip();
-    theirs.extend(sockets.into_iter().zip(command_line::fds::HELPERS..).map(
-        |(parent_fd, child_fd)| FdMapping {
-            parent_fd,
-            child_fd,
-        },
-    ));
+    let helpers = std::mem::take(&mut parts.helpers);
+    theirs.extend(std::mem::take(&mut parts.inherited).mappings());
 
     let life = Arc::new(Life::default());
     let leash = Leash(Arc::clone(&life));

@@ -54,6 +54,7 @@ fn options(name: &str, templates: PathBuf) -> QemuOptions {
             limit_mib: 4096,
         }),
         work_dir: Some(dir().join(name).join("work")),
+        ..QemuOptions::default()
     }
 }
 
@@ -88,6 +89,7 @@ impl Run {
             owner: "test".to_owned(),
             dir: dir().join(self.name),
             template: Arc::clone(&self.template),
+            network: None,
         };
         let clone = self.platform.launch_clone(request);
         timeout(PATIENCE, clone).await.unwrap().unwrap()
@@ -149,6 +151,7 @@ async fn make_template() {
         spec: order.spec.clone(),
         provision: order.provision.clone(),
         freezable: true,
+        network: None,
     };
     let machine = platform.launch(request).await.unwrap();
     timeout(PATIENCE, machine.wait_ready(None))

@@ -50,6 +50,7 @@ fn options(dir: &Path) -> QemuOptions {
         cache_dir: dir.join("cache"),
         template_cache: None,
         work_dir: Some(dir.join("work")),
+        ..QemuOptions::default()
     }
 }
 
@@ -67,6 +68,7 @@ impl Bench {
             spec: self.platform.resolve(&MachineNeeds::default()),
             provision: Provision::default(),
             freezable: false,
+            network: None,
         }
     }
 

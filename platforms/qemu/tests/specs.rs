@@ -53,6 +53,7 @@ fn options(dir: &Path) -> QemuOptions {
         cache_dir: dir.join("cache"),
         template_cache: None,
         work_dir: Some(dir.join("work")),
+        ..QemuOptions::default()
     }
 }
 
@@ -117,6 +118,7 @@ async fn a_machine_has_what_its_test_asks_for() {
         spec,
         provision: Provision::default(),
         freezable: false,
+        network: None,
     };
     let launch = platform.launch(request);
     let machine = timeout(PATIENCE, launch).await.unwrap().unwrap();
@@ -235,6 +237,7 @@ async fn virtiofsd_ends_with_its_machine_and_is_missed_before() {
             spec: platform.resolve(&MachineNeeds::default()),
             provision: Provision::default(),
             freezable: false,
+            network: None,
         };
         let launch = platform.launch(request);
         let machine = timeout(PATIENCE, launch).await.unwrap().unwrap();

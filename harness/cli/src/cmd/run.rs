@@ -145,6 +145,7 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
             dir: paths::cache_dir().join("templates"),
             limit_mib: flags.templates.template_cache_size,
         }),
+        ..QemuOptions::default()
     }
 }
 

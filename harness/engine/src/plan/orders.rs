@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kolea_machine::{Platform, Provision, TemplateOrder};
-use kolea_model::{Firmware, MachineNeeds, MachineSpec, TestCase, UserConfig};
+use kolea_model::{MachineNeeds, MachineSpec, TestCase, UserConfig};
 
 /// Where a machine could get its state from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +110,17 @@ pub(super) fn resolve(platform: Option<&dyn Platform>, needs: &MachineNeeds) -> 
             memory_mib: needs.memory_mib.unwrap_or_default(),
             cpus: 1,
             disk_gib: needs.disk_gib,
-            firmware: Firmware::default(),
+            firmware: needs.firmware.unwrap_or_default(),
             internet: needs.internet,
             numa: needs.numa,
             mounts: needs.mounts.clone(),
-            hostname: String::new(),
+            primary_disk: needs.primary_disk.clone().unwrap_or_default(),
+            disks: needs.additional_disks.clone(),
+            nics: needs.additional_nics,
+            private_network: needs.private_network,
+            kernel_args: needs.kernel_args.clone(),
+            firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
+            ..MachineSpec::default()
         },
     }
 }

@@ -208,6 +208,8 @@ fn native(
         name,
         description: "",
         tags: &[],
+        needs: kolea_model::MachineNeeds::default,
+        machines: 1,
         run,
     }
 }

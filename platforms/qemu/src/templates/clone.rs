@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::save::load;
 use super::{Frozen, names};
-use crate::command_line::{self, Inputs, Memory};
-use crate::disk::{Backing, create_overlay, file_error};
+use crate::command_line::{self, Config, Inputs, Memory};
+use crate::disk::file_error;
 use crate::files;
-use crate::launch::{Common, firmware, machine_files, make_dir};
+use crate::hardware::{self, Origin, Places};
+use crate::launch::{Common, machine_files, make_dir};
 use crate::machine::QemuMachine;
 use crate::start::{Lives, Parts, Started, start};
 use crate::steps::Steps;
@@ -37,42 +38,35 @@ pub async fn launch_clone(
     fs::copy(source.join(names::IGNITION), &ignition)
         .map_err(|error| file_error("write", &ignition, &error))?;
     let steps = Steps::default();
-    let disk = own.path().join(files::names::DISK);
-    let frozen_disk = source.join(files::names::DISK);
-    let backing = Backing {
-        path: &frozen_disk,
-        format: "qcow2",
+    let spec = &frozen.manifest().key.spec;
+    let places = Places {
+        work,
+        files: own.path(),
+        artefacts: &dir,
     };
-    steps
-        .time(
-            "overlay",
-            create_overlay(&common.qemu_img, backing, None, &disk),
-        )
-        .await?;
-    let vars = source.join(files::names::FIRMWARE_VARS);
+    let hardware = hardware::make(common, spec, Origin::Template(source), places, &steps).await?;
     let memory = Memory::CopyOnWrite(source.join(files::names::RAM));
     let inputs = Inputs {
         arch: common.arch,
         machine_type: common.machine_type.clone(),
         accelerator: common.accelerator,
         id: id.clone(),
-        disk,
-        ignition,
-        firmware: firmware(common, Some(&vars), own.path())?,
+        config: Config::FwCfg(ignition),
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
-        transport: None,
+        devices: hardware.devices,
     };
     let parts = Parts {
         id,
         dir,
-        args: command_line::arguments(&frozen.manifest().key.spec, &inputs),
+        args: command_line::arguments(spec, &inputs),
         files: own,
         memory,
         template: Some(request.template.clone()),
         journal: frozen.journal().clone(),
         steps: Steps::default(),
-        helpers: Vec::new(),
+        inherited: hardware.inherited,
+        helpers: hardware.helpers,
     };
     let started = async {
         let mut started = start(common, parts, lives).await?;

@@ -169,12 +169,8 @@ pub mod testing {
             spec: MachineSpec {
                 memory_mib: 1024,
                 cpus: 1,
-                disk_gib: None,
-                firmware: kolea_model::Firmware::Bios,
-                internet: false,
-                numa: false,
-                mounts: Vec::new(),
                 hostname: "qemu0".to_owned(),
+                ..MachineSpec::default()
             },
             ignition: "{}".to_owned(),
             kolea: "0".to_owned(),

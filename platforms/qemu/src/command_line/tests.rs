@@ -1,17 +1,19 @@
-use kolea_model::Firmware;
+use std::ffi::OsStr;
+
+use kolea_model::{DiskSpec, Firmware, HostMount};
 
 use super::*;
+use crate::arch::FirmwareFiles;
+use crate::drives::Drive;
+use crate::mounts::Transport;
 
 fn spec(firmware: Firmware) -> MachineSpec {
     MachineSpec {
         memory_mib: 1024,
         cpus: 1,
-        disk_gib: None,
         firmware,
-        internet: false,
-        numa: false,
-        mounts: Vec::new(),
         hostname: "qemu0".to_owned(),
+        ..MachineSpec::default()
     }
 }
 
@@ -26,15 +28,22 @@ fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
         }
         .to_owned(),
         id: "0-1-2".to_owned(),
-        disk: "/w/disk,1.qcow2".into(),
-        ignition: "/o/ignition.json".into(),
-        firmware: uefi.then(|| FirmwareFiles {
-            code: "/fw/CODE.fd".into(),
-            vars: "/w/VARS.fd".into(),
-        }),
+        config: Config::FwCfg("/o/ignition.json".into()),
         memory: Memory::Anonymous,
         ignition_port: "com.coreos.ignition.journal".to_owned(),
-        transport: None,
+        devices: Devices {
+            drives: vec![Drive {
+                number: 1,
+                primary: true,
+                spec: DiskSpec::default(),
+                file: "/w/disk,1.qcow2".into(),
+            }],
+            firmware: uefi.then(|| FirmwareFiles {
+                code: "/fw/CODE.fd".into(),
+                vars: "/w/VARS.fd".into(),
+            }),
+            ..Devices::default()
+        },
     }
 }
 
@@ -294,6 +303,14 @@ fn mounting(numa: bool) -> MachineSpec {
     }
 }
 
+fn sharing(transport: Transport, sockets: &[i32]) -> Devices {
+    Devices {
+        transport: Some(transport),
+        mounts: sockets.to_vec(),
+        ..inputs(Arch::X86_64, Accelerator::Tcg, false).devices
+    }
+}
+
 #[test]
 fn directories_are_read_only_on_the_hosts_side_with_9p() {
     for (arch, accelerator) in [
@@ -303,7 +320,7 @@ fn directories_are_read_only_on_the_hosts_side_with_9p() {
         (Arch::Aarch64, Accelerator::Tcg),
     ] {
         let inputs = Inputs {
-            transport: Some(Transport::NineP),
+            devices: sharing(Transport::NineP, &[]),
             ..inputs(arch, accelerator, false)
         };
         let line = line(&mounting(false), &inputs);
@@ -327,7 +344,7 @@ fn virtiofsd_sees_the_guests_memory() {
         (Arch::Aarch64, Accelerator::Tcg),
     ] {
         let inputs = Inputs {
-            transport: Some(Transport::Virtiofs),
+            devices: sharing(Transport::Virtiofs, &[8, 9]),
             ..inputs(arch, accelerator, false)
         };
         let one = line(&mounting(false), &inputs);

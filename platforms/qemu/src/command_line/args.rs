@@ -1,0 +1,60 @@
+//! Arguments as they are put together, and as people read them.
+
+use std::ffi::{OsStr, OsString};
+
+/// Arguments of QEMU, in order.
+#[derive(Debug, Default)]
+pub struct Args(pub Vec<OsString>);
+
+impl Args {
+    /// One without a value.
+    pub fn flag(&mut self, name: &str) {
+        self.0.push(name.into());
+    }
+
+    /// One with a value.
+    pub fn add(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.0.push(name.into());
+        self.0.push(value.as_ref().to_owned());
+    }
+
+    /// A character device that writes to an inherited pipe. `append` keeps QEMU from opening it for truncation, which
+    /// the descriptor set would refuse.
+    pub fn pipe(&mut self, id: &str, fd: i32) {
+        self.add("-add-fd", format!("fd={fd},set={fd}"));
+        self.add(
+            "-chardev",
+            format!("file,id={id},path=/dev/fdset/{fd},append=on"),
+        );
+    }
+}
+
+/// Appends a path as an option's value: commas are doubled, as QEMU's option parser wants it.
+pub fn with_path(options: &str, path: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = options.as_bytes().to_vec();
+    for byte in path.as_bytes() {
+        bytes.push(*byte);
+        if *byte == b',' {
+            bytes.push(b',');
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// The command as one line that a POSIX shell takes apart again into the same words.
+pub fn shell_quoted(program: &OsStr, args: &[OsString]) -> String {
+    std::iter::once(program)
+        .chain(args.iter().map(OsString::as_os_str))
+        .map(|word| {
+            let word = word.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                word.into_owned()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,112 @@
+//! What a machine has besides CPUs and memory: the files and processes behind its devices, and what QEMU inherits of them.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use command_fds::FdMapping;
+use kolea_machine::MachineError;
+use kolea_model::MachineSpec;
+
+use crate::arch::FirmwareFiles;
+use crate::command_line::fds;
+use crate::drives::{self, Drive};
+use crate::files::names;
+use crate::helper::Helper;
+use crate::launch::{Common, firmware};
+use crate::mounts::{Transport, share};
+use crate::steps::Steps;
+
+/// What a machine's disks and its firmware's variables begin with.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// The run's image.
+    Image,
+    /// The template in that directory.
+    Template(&'a Path),
+}
+
+/// Where a machine's things go.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The run's directory, for trials.
+    pub work: &'a Path,
+    /// The directory of the machine's files, which end with it, or become a template's.
+    pub files: &'a Path,
+    /// That of its artefacts.
+    pub artefacts: &'a Path,
+}
+
+/// The devices of a machine, as the command line names them. Numbers are those of descriptors in QEMU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// Disks in the guest's order.
+    pub drives: Vec<Drive>,
+    /// Firmware code, and this machine's own copy of the variables; for UEFI.
+    pub firmware: Option<FirmwareFiles>,
+    /// The control socket of a TPM.
+    pub tpm: Option<i32>,
+    /// The socket into the private network.
+    pub network: Option<i32>,
+    /// How directories of the host get into the guest; none do without.
+    pub transport: Option<Transport>,
+    /// The sockets of those directories' servers, in order, if they have any.
+    pub mounts: Vec<i32>,
+}
+
+/// The descriptors that QEMU inherits besides the fixed ones.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<OwnedFd>);
+
+impl Inherited {
+    /// Has QEMU inherit one more; returns its number there.
+    pub fn add(&mut self, fd: OwnedFd) -> i32 {
+        let number = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
+        self.0.push(fd);
+        fds::OTHERS.saturating_add(number)
+    }
+
+    /// All of them with their numbers.
+    pub fn mappings(self) -> impl Iterator<Item = FdMapping> {
+        self.0
+            .into_iter()
+            .zip(fds::OTHERS..)
+            .map(|(parent_fd, child_fd)| FdMapping {
+                parent_fd,
+                child_fd,
+            })
+    }
+}
+
+/// Devices, with what serves them.
+#[derive(Debug, Default)]
+pub struct Hardware {
+    /// What the command line names.
+    pub devices: Devices,
+    /// What QEMU inherits.
+    pub inherited: Inherited,
+    /// The processes that the machine can't do without.
+    pub helpers: Vec<Helper>,
+}
+
+/// Makes all of a machine's devices.
+pub async fn make(
+    common: &Common,
+    spec: &MachineSpec,
+    origin: Origin<'_>,
+    places: Places<'_>,
+    steps: &Steps,
+) -> Result<Hardware, MachineError> {
+    let mut hardware = Hardware::default();
+    share(common, &spec.mounts, places, &mut hardware).await?;
+    hardware.devices.drives = drives::make(common, spec, origin, places.files, steps).await?;
+    let frozen;
+    let vars = match origin {
+        Origin::Image => common.firmware.as_ref().map(|files| files.vars.as_path()),
+        Origin::Template(dir) => {
+            frozen = dir.join(names::FIRMWARE_VARS);
+            Some(frozen.as_path())
+        }
+    };
+    hardware.devices.firmware = firmware(common, vars, places.files)?;
+    Ok(hardware)
+}
