@@ -139,6 +139,24 @@ fn all_problems_of_a_tree_at_once_with_file_and_line() {
 }
 
 #[test]
+fn a_hosts_directory_that_is_missing_is_found_before_boot() {
+    let tree = tempfile::tempdir().unwrap();
+    let header = "## kola:\n##   exclusive: true\n##   bindMountHostRO: [\"/no/such/directory,/srv\"]";
+    write_test(tree.path(), "mounting", header, "true");
+    let stderr = refused(
+        2,
+        &[
+            "--qemu-image",
+            fixture().to_str().unwrap(),
+            "-E",
+            tree.path().to_str().unwrap(),
+        ],
+    );
+    assert!(stderr.contains(".mounting: bindMountHostRO: "), "{stderr}");
+    assert!(stderr.contains("no such directory"), "{stderr}");
+}
+
+#[test]
 fn invalid_ignition_is_found_before_boot() {
     let tree = tempfile::tempdir().unwrap();
     write_test(tree.path(), "a/test", "", "true");

@@ -72,7 +72,7 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
     let tags = selection.tags.iter().any(|tag| !tag.starts_with('!'));
     warn_if(
         patterns && tags && *invocation.origin("tag") == Origin::Flag,
-        "--tag adds no tests where patterns are given; it lets those run that ask for the tag (requiredTag)",
+        "--tag narrows nothing where patterns are given: it adds the tests that have the tag",
     );
     let rerun = invocation
         .settings

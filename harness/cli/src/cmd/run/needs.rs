@@ -54,6 +54,10 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
             needs.join(", ")
         ));
     }
+    for test in &run {
+        kolea_qemu::check(&test.needs)
+            .map_err(|error| Failure::usage(anyhow!("{}: {error}", test.name)))?;
+    }
     selected.run = run;
     warn_of_little_memory(&selected.run, settings.machines.memory_mib);
     Ok(())
