@@ -92,16 +92,16 @@ fn run(invocation: &Invocation) -> Outcome {
         Command::CheckConsole(args) => cmd::check_console::main(invocation, args),
         Command::HttpServer(args) => cmd::http_server::main(args),
         Command::Ncpu => {
-            println!("{}", kolea_engine::host_cpus());
+            program::say(kolea_engine::host_cpus());
             Ok(kolea_model::ExitCode::Pass)
         }
         Command::Version => {
             let name = Program::current().name();
-            println!("{name} version {}", env!("CARGO_PKG_VERSION"));
+            program::say(format_args!("{name} version {}", env!("CARGO_PKG_VERSION")));
             Ok(kolea_model::ExitCode::Pass)
         }
         Command::ExitCodes => {
-            println!("{}", args::EXIT_CODES);
+            program::say(args::EXIT_CODES);
             Ok(kolea_model::ExitCode::Pass)
         }
         Command::RunUpgrade(_) => Err(cmd::not_yet("run-upgrade")),

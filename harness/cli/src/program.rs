@@ -57,6 +57,12 @@ impl Program {
     }
 }
 
+/// Prints on standard output. Whoever reads it may have gone (`kolea run | head -1`): that changes nothing of what the command does.
+pub fn say(text: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
 /// One line on standard error about something that does not keep the command from going on.
 pub fn warn(message: impl std::fmt::Display) {
     eprintln!("{}: warning: {message}", Program::current().name());

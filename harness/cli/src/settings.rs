@@ -97,6 +97,7 @@ impl Settings {
         let global = &invocation.cli.global;
         let platform = platform::resolve(invocation)?;
         let arch = arch(global);
+        kolea_qemu::check_arch(&arch).map_err(Failure::usage)?;
         let workdir = Workdir::find(path(&global.target.workdir));
         let (workdir, build) = build(global, workdir, &arch).map_err(Failure::usage)?;
         let distro = Distro::resolve(global, build.as_ref()).map_err(Failure::usage)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kolea_machine::NativeTest;
 use kolea_model::TestCase;
-use kolea_suite::{LoadOptions, Problem, Severity, TestTree};
+use kolea_suite::{LoadOptions, Problem, Selection, Severity, TestTree};
 
 use crate::cmd::Failure;
 use crate::program::warn;
@@ -98,9 +98,23 @@ impl LoadedSuite {
         }
     }
 
+    /// Why a run with this test would be refused, in one line.
+    pub fn refusal(&self, test: &TestCase) -> Option<String> {
+        let blocking = kolea_suite::blocking(&self.problems, std::slice::from_ref(test));
+        let own = |problem: &&&Problem| problem.test.as_deref() == Some(&*test.name);
+        blocking.iter().find(own).map(|problem| problem.to_string())
+    }
+
     /// Prints what forbids to run the selected tests, and the warnings about them. Returns how many errors there are.
-    pub fn print_problems_of(&self, selected: &[TestCase]) -> usize {
-        let blocking = kolea_suite::blocking(&self.problems, selected);
+    ///
+    /// A test that is denied need not even be readable, as with kola.
+    pub fn print_problems_of(&self, selected: &[TestCase], selection: &Selection) -> usize {
+        let denied = |problem: &Problem| {
+            let name = problem.test.as_deref();
+            name.is_some_and(|name| kolea_suite::denies(selection, name).unwrap_or(false))
+        };
+        let mut blocking = kolea_suite::blocking(&self.problems, selected);
+        blocking.retain(|problem| !denied(problem));
         let warnings = self.problems.iter().filter(|problem| {
             problem.severity == Severity::Warning
                 && problem

@@ -5,7 +5,7 @@
 mod support;
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use support::{fixture, kolea, repository, texts, write_file, write_test};
 
@@ -141,7 +141,8 @@ fn all_problems_of_a_tree_at_once_with_file_and_line() {
 #[test]
 fn a_hosts_directory_that_is_missing_is_found_before_boot() {
     let tree = tempfile::tempdir().unwrap();
-    let header = "## kola:\n##   exclusive: true\n##   bindMountHostRO: [\"/no/such/directory,/srv\"]";
+    let header =
+        "## kola:\n##   exclusive: true\n##   bindMountHostRO: [\"/no/such/directory,/srv\"]";
     write_test(tree.path(), "mounting", header, "true");
     let stderr = refused(
         2,
@@ -226,6 +227,65 @@ fn the_plan_can_be_seen_without_an_image() {
         stdout.contains("ext.core.elsewhere: not applicable: platforms: aws"),
         "{stdout}"
     );
+}
+
+#[test]
+fn a_plan_needs_no_image_but_one_that_was_named() {
+    let tree = trivial_tree();
+    let stderr = refused(
+        2,
+        &[
+            "--dry-run",
+            "-E",
+            tree.path().to_str().unwrap(),
+            "gone.qcow2",
+        ],
+    );
+    assert!(stderr.contains("there is no image gone.qcow2"), "{stderr}");
+    let stderr = refused(2, &["--dry-run", "--arch", "arm64"]);
+    assert!(stderr.contains("aarch64"), "{stderr}");
+}
+
+#[test]
+fn a_reader_who_leaves_is_no_error() {
+    let tree = trivial_tree();
+    let mut child = kolea()
+        .args(["run", "--dry-run", "-E"])
+        .arg(tree.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    expect_status(0, &child.wait_with_output().unwrap());
+}
+
+#[test]
+fn what_is_denied_need_not_be_readable() {
+    let tree = tempfile::tempdir().unwrap();
+    let dir = tree.path().join("t");
+    write_test(&dir, "good", "", "true");
+    write_test(&dir, "bad", "## kola:\n##   tagz: x", "true");
+    let plan = |denied: &str| {
+        kolea()
+            .args(["run", "--dry-run", "--denylist-test", denied, "-E"])
+            .arg(&dir)
+            .output()
+            .unwrap()
+    };
+    expect_status(2, &plan("ext.t.other*"));
+    expect_status(0, &plan("ext.t.bad"));
+
+    write_file(&dir, "sick/config.ign", "{");
+    write_test(&dir, "sick/test.sh", "", "true");
+    let output = kolea()
+        .args(["list", "--why", "-E"])
+        .arg(&dir)
+        .output()
+        .unwrap();
+    let (table, _) = texts(&output);
+    let line = table.lines().find(|line| line.starts_with("ext.t.sick"));
+    assert!(line.unwrap().contains("error"), "{table}");
 }
 
 #[test]

@@ -189,7 +189,8 @@ fn int(value: &Value, kind: Kind, dialect: Dialect) -> Result<(i64, Option<Strin
         Value::Float { is, raw } if dialect == Dialect::Yaml && is.abs() < 9e15 => {
             Ok((*is as i64, Some(raw.clone())))
         }
-        Value::Float { raw, .. } if !raw.contains('.') => Err(format!("{raw} is too large")),
+        Value::Float { is, raw } if is.abs() >= 9e15 => Err(format!("{raw} is too large")),
+        Value::Float { .. } => Err("a whole number is wanted, without a fraction".to_owned()),
         other => Err(mismatch(other, kind)),
     }
 }

@@ -33,6 +33,8 @@ pub use lint::{Linted, lint};
 pub use load::{LoadOptions, Suite, duplicates, load, load_with, parse_header};
 pub use pattern::{Pattern, PatternError};
 pub use problem::{Problem, Severity, blocking};
-pub use select::{Decision, SelectError, Selected, Selection, explain, matching, notes, select};
+pub use select::{
+    Decision, SelectError, Selected, Selection, denies, explain, matching, notes, select,
+};
 pub use shard::{Shard, ShardError};
 pub use tree::TestTree;

@@ -55,6 +55,13 @@ pub struct Selection {
     pub now: DateTime<Utc>,
 }
 
+/// Whether a test of that name is denied, whatever else may be said about it: nobody needs to read it then.
+pub fn denies(selection: &Selection, name: &str) -> Result<bool, SelectError> {
+    let test = TestCase::new(name, kolea_model::TestSource::Native);
+    let denials = denials::Denials::new(selection)?;
+    Ok(!selection.run_denied && denials.denial(&test).is_some())
+}
+
 /// What becomes of a test, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -64,6 +71,9 @@ pub enum Decision {
     NotAskedFor(String),
     /// It was asked for, and a rule leaves it out.
     Skip(SkipReason),
+    /// It was asked for, and with it nothing would run: something about it is wrong. In one line. [`explain`] knows of no such
+    /// tests; whoever has read the tree does.
+    Refuse(String),
 }
 
 /// The tests that were asked for. What was not asked for is in neither list.
@@ -134,7 +144,7 @@ pub fn select(tests: Vec<TestCase>, selection: &Selection) -> Result<Selected, S
         match decision {
             Decision::Run => selected.run.push(test),
             Decision::Skip(reason) => selected.skipped.push((test, reason)),
-            Decision::NotAskedFor(_) => others.push(test),
+            Decision::NotAskedFor(_) | Decision::Refuse(_) => others.push(test),
         }
     }
     let would_run = |(test, reason): &(TestCase, SkipReason)| {

@@ -15,6 +15,11 @@ pub enum Arch {
     Aarch64,
 }
 
+/// Whether there are machines of that architecture, by its RPM name.
+pub fn check_arch(name: &str) -> Result<(), QemuError> {
+    Arch::from_name(name).map(drop)
+}
+
 /// The code of a UEFI firmware, and the template of its variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirmwareFiles {

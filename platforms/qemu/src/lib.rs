@@ -37,6 +37,7 @@ mod unmet;
 mod virtiofsd;
 mod workdir;
 
+pub use arch::check_arch;
 pub use error::QemuError;
 pub use machine::QemuMachine;
 pub use mounts::check;

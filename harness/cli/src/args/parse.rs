@@ -35,8 +35,8 @@ const HELP: &str = "\
 Commands:
 {subcommands}
 
-`{name} help COMMAND` shows a command's flags. Any of them can be set by a variable, too (KOLEA_QEMU_MEMORY=2048), or in \
-kolea.toml (qemu-memory = 2048).
+`{name} help COMMAND` shows a command's flags. Those of runs can be set by a variable, too (KOLEA_QEMU_MEMORY=2048), or in \
+kolea.toml (qemu-memory = 2048); `{name} config` shows all of them.
 ";
 
 /// A command line that was understood.
@@ -169,5 +169,5 @@ fn settings(command: &Command, matches: &ArgMatches, layers: &Layers) -> BTreeMa
 
 /// Whether a flag can be set elsewhere than on the command line.
 pub fn is_setting(long: &str) -> bool {
-    !["help", "version", "config", "json", "why", "dry-run"].contains(&long)
+    !["help", "version", "config", "json", "why"].contains(&long)
 }

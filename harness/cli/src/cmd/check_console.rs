@@ -23,7 +23,7 @@ pub fn main(invocation: &Invocation, args: &CheckConsoleArgs) -> Outcome {
     } else {
         &args.files
     };
-    let mut found = false;
+    let (mut found, mut unread) = (false, false);
     for file in files {
         match read(file, verbose) {
             Ok((name, text)) => {
@@ -34,7 +34,7 @@ pub fn main(invocation: &Invocation, args: &CheckConsoleArgs) -> Outcome {
                 }
             }
             Err(error) => {
-                found = true;
+                unread = true;
                 eprintln!(
                     "{}: cannot read {}: {error}",
                     Program::current().name(),
@@ -46,6 +46,9 @@ pub fn main(invocation: &Invocation, args: &CheckConsoleArgs) -> Outcome {
     if found {
         return Err(Failure::from(anyhow!("Errors found on console")));
     }
+    if unread {
+        return Err(Failure::usage(anyhow!("not everything could be read")));
+    }
     Ok(ExitCode::Pass)
 }
 
@@ -54,7 +57,7 @@ fn read(file: &Path, verbose: bool) -> io::Result<(String, String)> {
     let mut bytes = Vec::new();
     let name = if file == Path::new("-") {
         if verbose {
-            println!("Reading input from stdin...");
+            crate::program::say("Reading input from stdin...");
         }
         io::stdin().lock().read_to_end(&mut bytes)?;
         "stdin".to_owned()

@@ -37,7 +37,7 @@ async fn serve(port: u16) -> Result<(), Failure> {
         .local_addr()
         .context("cannot tell the port")?
         .port();
-    println!("Serving HTTP on port {port}");
+    crate::program::say(format_args!("Serving HTTP on port {port}"));
     let files = ServeDir::new(&root).fallback(listing::service(root));
     let app = Router::new().fallback_service(files);
     tokio::select! {

@@ -2,12 +2,13 @@
 
 mod show;
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use kolea_model::{ExitCode, Restriction, TestCase};
 use kolea_suite::Decision;
 
-use super::run::unsupported;
+use super::run::{container, unsupported};
 use super::{Failure, Outcome};
 use crate::args::{Invocation, ListArgs};
 use crate::layers::Origin;
@@ -84,9 +85,25 @@ fn decisions(invocation: &Invocation, args: &ListArgs) -> Result<(String, ExitCo
     settings.warn(invocation, &suite.tests);
     suite.print_problems();
     let code = code(&suite);
+    let refusals: HashMap<String, String> = suite
+        .tests
+        .iter()
+        .filter_map(|test| Some((test.name.clone(), suite.refusal(test)?)))
+        .collect();
     let decide = |(test, decision): (TestCase, Decision)| {
-        let unsupported = unsupported(&test).filter(|_| decision == Decision::Run);
-        (test, unsupported.map_or(decision, Decision::Skip))
+        if decision != Decision::Run {
+            return (test, decision);
+        }
+        let decision = if let Some(reason) = unsupported(&test) {
+            Decision::Skip(reason)
+        } else if let Some(why) = refusals.get(test.copy_of.as_ref().unwrap_or(&test.name)) {
+            Decision::Refuse(why.clone())
+        } else if let Err(why) = container(std::slice::from_ref(&test), settings.build.as_ref()) {
+            Decision::Refuse(format!("{:#}", why.error))
+        } else {
+            decision
+        };
+        (test, decision)
     };
     let explained: Vec<(TestCase, Decision)> =
         kolea_suite::explain(suite.tests, &settings.selection)

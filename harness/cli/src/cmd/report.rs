@@ -4,26 +4,27 @@ use kolea_model::ExitCode;
 
 use super::{Failure, Outcome};
 use crate::args::ReportArgs;
-use crate::program::warn;
+use crate::program::{say, warn};
 use crate::sink::EVENTS_FILE;
 
 /// Runs the subcommand.
 pub fn main(args: &ReportArgs) -> Outcome {
-    let (record, problems) =
-        kolea_report::read_record(&args.dir.join(EVENTS_FILE)).map_err(Failure::usage)?;
+    let (record, problems) = kolea_report::read_record(&args.dir.join(EVENTS_FILE))
+        .map_err(|error| Failure::usage(anyhow::anyhow!("{error}")))?;
     for problem in &problems {
         warn(problem);
     }
-    let written = kolea_report::write_all(&args.dir, &record).map_err(anyhow::Error::from)?;
+    let written =
+        kolea_report::write_all(&args.dir, &record).map_err(|error| anyhow::anyhow!("{error}"))?;
     if let Some(profile) = &args.profile {
         kolea_report::write_trace(&args.dir.join(EVENTS_FILE), profile)
             .map_err(|error| anyhow::anyhow!("{error}"))?;
     }
     for (test, verdict) in record.verdicts().filter(|(_, verdict)| verdict.is_bad()) {
-        println!("{test}: {verdict}");
+        say(format_args!("{test}: {verdict}"));
     }
-    println!("junit:  {}", written.junit.display());
-    println!("tap:    {}", written.tap.display());
-    println!("report: {}", written.json.display());
+    say(format_args!("junit:  {}", written.junit.display()));
+    say(format_args!("tap:    {}", written.tap.display()));
+    say(format_args!("report: {}", written.json.display()));
     Ok(ExitCode::Pass)
 }

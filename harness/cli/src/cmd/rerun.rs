@@ -10,7 +10,7 @@ use kolea_suite::Pattern;
 
 use super::{Failure, Outcome};
 use crate::args::{Invocation, RunArgs};
-use crate::program::{Program, warn};
+use crate::program::{Program, say, warn};
 use crate::settings::Settings;
 use crate::tests::LoadedSuite;
 
@@ -23,7 +23,7 @@ pub fn main(invocation: &Invocation, args: &RunArgs) -> Outcome {
     let dir = last.dir.display();
     let name = Program::current().name();
     if last.failed.is_empty() {
-        println!("{name}: nothing failed in {dir}");
+        say(format_args!("{name}: nothing failed in {dir}"));
         return Ok(ExitCode::Pass);
     }
     let wanted = wanted(&settings.selection.patterns)?;
@@ -49,11 +49,11 @@ pub fn main(invocation: &Invocation, args: &RunArgs) -> Outcome {
             "no test that failed in {dir} is there any more, or matches a pattern"
         )));
     }
-    println!(
+    say(format_args!(
         "{name}: running {} of {} failed tests of {dir} again",
         again.len(),
         last.failed.len()
-    );
+    ));
     settings.selection.patterns = again.into_iter().collect();
     super::run::start(invocation, &settings, &suite, flags)
 }

@@ -19,13 +19,13 @@ use super::{Failure, Outcome};
 use crate::args::{Invocation, RunFlags};
 use crate::durations::{Durations, Stream, Times};
 use crate::output_dir::OutputDir;
-use crate::program::{Program, warn};
+use crate::program::{Program, say, warn};
 use crate::settings::Settings;
 use crate::sink::{EVENTS_FILE, Sink};
 use crate::tests::LoadedSuite;
 use crate::{paths, properties, settings, shell, signals};
 
-pub use needs::unsupported;
+pub use needs::{container, unsupported};
 
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, words: &[String], flags: &RunFlags) -> Outcome {
@@ -50,7 +50,7 @@ pub fn start(
     let mut selected = kolea_suite::select(suite.tests.clone(), &settings.selection)
         .map_err(Failure::selection)?;
     needs::set_aside(&mut selected, settings)?;
-    let errors = suite.print_problems_of(&selected.run);
+    let errors = suite.print_problems_of(&selected.run, &settings.selection);
     if errors > 0 {
         return Err(Failure::usage(anyhow!(
             "{errors} error{} in the tests to be run (above); nothing was booted",
@@ -69,11 +69,18 @@ pub fn start(
         Stream::new(distro.unwrap_or(UNKNOWN), arch, accelerator, image)
     };
     if flags.dry_run {
-        // What cannot be used is not needed for a plan.
-        let expected = match settings.image() {
-            Ok(Some(image)) => durations.expected(&stream(None, &image)),
-            _ => Expected::default(),
+        // A plan needs no image; but one that was named and is not there is a mistake.
+        let expected = match settings.image()? {
+            Some(image) if image.is_file() => durations.expected(&stream(None, &image)),
+            Some(image) => {
+                return Err(Failure::usage(anyhow!(
+                    "there is no image {}; build or download it first",
+                    image.display()
+                )));
+            }
+            None => Expected::default(),
         };
+        needs::container(&selected.run, settings.build.as_ref())?;
         plan::print(&cases, &selected, &options(settings, flags, expected));
         return Ok(ExitCode::Pass);
     }
@@ -252,7 +259,7 @@ fn write_reports(
         kolea_report::write_trace(&dir.join(EVENTS_FILE), profile)
             .map_err(|error| anyhow!("{error}"))?;
     }
-    println!("junit:  {}", written.junit.display());
-    println!("report: {}", written.json.display());
+    say(format_args!("junit:  {}", written.junit.display()));
+    say(format_args!("report: {}", written.json.display()));
     Ok(())
 }

@@ -23,13 +23,13 @@ pub fn resolve(invocation: &Invocation) -> Result<String, Failure> {
         None | Some("qemu" | "qemu-unpriv") => "qemu",
         Some("iso" | "qemu-iso") => return Err(not_yet("platform `qemu-iso`")),
         Some(platform) => {
-            let what = if CLOUDS.contains(&platform) {
-                "platform"
+            let fault = if CLOUDS.contains(&platform) {
+                "is not built in"
             } else {
-                "unknown platform"
+                "is not known"
             };
             return Err(Failure::usage(anyhow!(
-                "{what} `{platform}` is not built in; the only one is `qemu`"
+                "platform `{platform}` {fault}; the only one is `qemu`"
             )));
         }
     };

@@ -53,7 +53,7 @@ pub fn show(tests: &[TestCase], json: bool) -> anyhow::Result<String> {
 }
 
 /// What would become of each test, and why: as a table with a line of counts, or as JSON with the fields of [`show`]
-/// and `Decision` (`run`, `skip`, `not asked for`) and `Reason`. Ends with a line feed.
+/// and `Decision` (`run`, `skip`, `not asked for`, `error`) and `Reason`. Ends with a line feed.
 pub fn show_why(explained: &[(TestCase, Decision)], json: bool) -> anyhow::Result<String> {
     if json {
         let rows: Vec<WhyRow<'_>> = explained
@@ -85,19 +85,26 @@ pub fn show_why(explained: &[(TestCase, Decision)], json: bool) -> anyhow::Resul
             .count()
     };
     let (run, skip) = (count(RUN), count(SKIP));
-    let others = explained.len() - run - skip;
-    let _infallible = writeln!(text, "\n{run} run, {skip} skipped, {others} not asked for");
+    let errors = count(ERROR);
+    let others = explained.len() - run - skip - errors;
+    let _infallible = write!(text, "\n{run} run, {skip} skipped, {others} not asked for");
+    if errors > 0 {
+        let _infallible = write!(text, ", {errors} with errors");
+    }
+    text.push('\n');
     Ok(text)
 }
 
 const RUN: &str = "run";
 const SKIP: &str = "skip";
+const ERROR: &str = "error";
 
 fn word(decision: &Decision) -> &'static str {
     match decision {
         Decision::Run => RUN,
         Decision::Skip(_) => SKIP,
         Decision::NotAskedFor(_) => "not asked for",
+        Decision::Refuse(_) => ERROR,
     }
 }
 
@@ -110,7 +117,7 @@ fn reason(test: &TestCase, decision: &Decision) -> String {
             format!("a failure is expected: denied by {why}")
         }
         (Decision::Skip(reason), _) => reason.to_string(),
-        (Decision::NotAskedFor(why), _) => why.clone(),
+        (Decision::NotAskedFor(why) | Decision::Refuse(why), _) => why.clone(),
     }
 }
 

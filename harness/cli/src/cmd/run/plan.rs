@@ -6,16 +6,19 @@ use kolea_engine::{Case, RunOptions};
 use kolea_model::{Plan, TEMPLATE_PREFIX};
 use kolea_suite::Selected;
 
+use crate::program::say;
+
 /// Prints the plan of a run.
 pub fn print(cases: &[Case], selected: &Selected, options: &RunOptions) {
     let plan = kolea_engine::plan(cases, options);
-    print!("{}", text(&plan, options.jobs));
+    let mut text = text(&plan, options.jobs);
     if !selected.skipped.is_empty() {
-        println!("skipped:");
+        text.push_str("skipped:\n");
         for (test, reason) in &selected.skipped {
-            println!("{}: {reason}", test.name);
+            let _infallible = writeln!(text, "{}: {reason}", test.name);
         }
     }
+    say(text.trim_end());
 }
 
 fn text(plan: &Plan, jobs: usize) -> String {
@@ -23,8 +26,9 @@ fn text(plan: &Plan, jobs: usize) -> String {
     let tests: usize = plan.groups.iter().map(|group| group.tests.len()).sum();
     let _infallible = writeln!(
         out,
-        "{tests} tests on {} machines, {jobs} at once, started in this order:",
-        plan.groups.len()
+        "{} on {}, {jobs} at once, started in this order:",
+        count(tests, "test"),
+        count(plan.groups.len(), "machine")
     );
     for group in &plan.groups {
         let _infallible = writeln!(out, "{}", group.name);
@@ -50,10 +54,15 @@ fn text(plan: &Plan, jobs: usize) -> String {
             let _infallible = writeln!(out, "    {group}");
         }
     }
-    if let Some(seconds) = plan.lower_bound_seconds {
+    if let Some(seconds) = plan.lower_bound_seconds.filter(|_| tests > 0) {
         let _infallible = writeln!(out, "by what earlier runs took, at least {seconds:.0} s");
     }
     out
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 #[cfg(test)]
