@@ -108,6 +108,8 @@ fn is_host(host: &str) -> bool {
 }
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -144,6 +146,18 @@ mod tests {
             "1:b",
         ] {
             assert_eq!(parse(url), None, "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_url_like_text_makes_it_panic(text in "(http:)?(//)?[a\u{e9}:/?#%@\\[\\]25 ]{0,20}") {
+            let _ = parse(&text);
         }
     }
 }
