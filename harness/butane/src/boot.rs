@@ -173,7 +173,7 @@ pub(crate) fn check_partitions(config: &Tree, spec: Spec, notes: &mut Notes) {
             let Some(label) = partition.text("label") else {
                 continue;
             };
-            if spec.level >= 7 && label == "root" {
+            if spec.level >= 3 && spec.has_later_rules() && label == "root" {
                 check_root(
                     partition,
                     partitions.get(index + 1..).unwrap_or_default(),

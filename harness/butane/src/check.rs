@@ -1,12 +1,13 @@
 //! Butane's own rules, which come before the translation (`Validate` of `base/v*` and `config/*`).
 
+use crate::embedded;
 use crate::field::{Kind, Struct};
+use crate::mode;
 use crate::notes::Notes;
 use crate::openshift;
 use crate::schema::{CONFIG_RESOURCE, DIRECTORY, DROPIN, FILE, FILESYSTEM, RESOURCE, TREE, UNIT};
 use crate::spec::{Spec, Variant};
 use crate::tree::{Data, Tree};
-use crate::{Severity, mode};
 
 /// The boot disk, whatever its name in `/dev` is.
 const BOOT_DISK: &str = "/dev/disk/by-id/coreos-boot-disk";
@@ -26,7 +27,7 @@ pub(crate) fn check(config: &Tree, spec: Spec, notes: &mut Notes) {
             }
         }
         let strict = match spec.variant {
-            Variant::Openshift => spec.minor() >= 14,
+            Variant::Openshift => spec.is_since(4, 14),
             _ => spec.level >= 6,
         };
         if strict {
@@ -142,6 +143,25 @@ fn boot_device(device: &Tree, spec: Spec, notes: &mut Notes) {
         layouts.extend(s390x);
     }
     layouts.push("x86_64");
+    if layout.is_none() && !mirrors.is_empty() && spec.has_later_rules() {
+        let place = device.place_of("mirror");
+        let message = "a mirror needs `layout`, the architecture of the machine";
+        if spec.level >= 7 {
+            notes.error(&place, message);
+        } else {
+            notes.warn(&place, format!("{message}: without it that is x86_64"));
+        }
+    }
+    if spec.level >= 7
+        && own_device.is_some()
+        && let Some(luks) = luks
+        && !opens(luks)
+    {
+        notes.error(
+            &luks.place,
+            "`luks.device` is encrypted by nothing: say `tpm2`, `tang` or `cex`",
+        );
+    }
     if let Some(layout) = layout {
         if !layouts.contains(&layout) {
             let message = format!(
@@ -199,6 +219,19 @@ fn boot_device(device: &Tree, spec: Spec, notes: &mut Notes) {
     }
 }
 
+/// Whether anything opens the encrypted root filesystem. An empty entry of `tang` does not.
+fn opens(luks: &Tree) -> bool {
+    let says = |tang: &Tree| {
+        ["advertisement", "thumbprint"]
+            .iter()
+            .any(|key| tang.get(key).is_some())
+            || tang.filled("url").is_some()
+    };
+    luks.is_true("tpm2")
+        || luks.get("cex").is_some_and(|cex| cex.is_true("enabled"))
+        || luks.list("tang").iter().any(says)
+}
+
 /// `/dev/sda`: the prefix at some place, one letter and the end.
 fn is_whole_disk(device: &str, prefix: &str) -> bool {
     device.match_indices(prefix).any(|(at, _)| {
@@ -209,8 +242,12 @@ fn is_whole_disk(device: &str, prefix: &str) -> bool {
 
 /// Partitions that cannot be found again, and mount points below which a unit of their own would be too late.
 fn disks_and_mounts(config: &Tree, notes: &mut Notes) {
+    let mirrors = config.list_at(&["boot_device", "mirror", "devices"]);
     for disk in config.list_at(&["storage", "disks"]) {
-        if disk.text("device") == Some(BOOT_DISK) || disk.is_true("wipeTable") {
+        let device = disk.text("device");
+        // the translation wipes the disks of the mirror
+        let is_mirror = mirrors.iter().any(|mirror| mirror.as_text() == device);
+        if device == Some(BOOT_DISK) || is_mirror || disk.is_true("wipeTable") {
             continue;
         }
         for partition in disk.list("partitions") {
@@ -243,31 +280,15 @@ fn disks_and_mounts(config: &Tree, notes: &mut Notes) {
 
 /// Ignition configs inside of this one.
 fn embedded_configs(config: &Tree, spec: Spec, notes: &mut Notes) {
-    if spec.level < 5 {
+    if !spec.has_later_rules() {
         return;
     }
-    let Some(embedded) = config.at(&["ignition", "config"]) else {
+    let Some(configs) = config.at(&["ignition", "config"]) else {
         return;
     };
-    let resources = embedded.list("merge").iter().chain(embedded.get("replace"));
+    let resources = configs.list("merge").iter().chain(configs.get("replace"));
     for inline in resources.filter_map(|resource| resource.get("inline")) {
         let text = inline.as_text().unwrap_or_default();
-        match embedded_fault(text) {
-            Some((Severity::Error, fault)) => notes.error(&inline.place, fault),
-            Some((Severity::Warning, fault)) => notes.warn(&inline.place, fault),
-            None => {}
-        }
+        embedded::check(text, &inline.place, spec, notes);
     }
-}
-
-/// What is wrong with an Ignition config inside of another.
-pub(crate) fn embedded_fault(text: &str) -> Option<(Severity, String)> {
-    let fault = crate::validate(text).err()?;
-    // an Ignition newer than all of ours may well read it
-    let severity = if fault.contains("is not known") {
-        Severity::Warning
-    } else {
-        Severity::Error
-    };
-    Some((severity, fault))
 }

@@ -156,6 +156,9 @@ impl Decoder<'_> {
     /// A value of a known type; none where Go would leave the zero value.
     fn value(&mut self, node: &Node, field: &Field, place: &Place) -> Option<Tree> {
         if matches!(node.value, Value::Null) {
+            if matches!(field.kind, Kind::One(_)) && !field.is_pointer(self.spec.level) {
+                self.nothing(place);
+            }
             return None;
         }
         let data = match field.kind {
@@ -166,14 +169,39 @@ impl Decoder<'_> {
             Kind::Texts => self.list(node, place, |decoder, item, place| {
                 decoder.text(item, place)
             })?,
-            Kind::Many(kind) => self.list(node, place, |decoder, item, place| {
-                decoder
-                    .weigh("", place)
-                    .then(|| decoder.one(item, kind, place))
-            })?,
+            Kind::Many(kind) => {
+                self.empty_entries(node, place);
+                self.list(node, place, |decoder, item, place| {
+                    decoder
+                        .weigh("", place)
+                        .then(|| decoder.one(item, kind, place))
+                })?
+            }
             Kind::Labels => self.labels(node, place)?,
         };
         self.weigh("", place).then(|| Tree::new(data, place))
+    }
+
+    /// Butane takes nothing for a mapping without keys and warns.
+    fn nothing(&mut self, place: &Place) {
+        self.notes.warn(
+            place,
+            "nothing stands here, but a mapping is wanted: fill it in or remove its key or its dash",
+        );
+    }
+
+    /// Warns of entries that are nothing. Butane looks at as many entries as it has read, from the first on.
+    fn empty_entries(&mut self, node: &Node, place: &Place) {
+        let Value::List(items) = &node.value else {
+            return;
+        };
+        let is_nothing = |item: &Node| matches!(item.value, Value::Null);
+        let read = items.iter().filter(|item| !is_nothing(item)).count();
+        for (index, item) in items.iter().take(read).enumerate() {
+            if is_nothing(item) {
+                self.nothing(&place.below(index).at(item.line, item.column));
+            }
+        }
     }
 
     /// A list; entries that are nothing are left out, as yaml.v3 does.

@@ -1,7 +1,7 @@
 //! From Butane's keys to Ignition's: contents, local files, mount units.
 
-use crate::check::embedded_fault;
 use crate::data_url::{data_url, escaped_url};
+use crate::embedded;
 use crate::field::{Kind, Struct};
 use crate::files::Files;
 use crate::merge::merge;
@@ -113,7 +113,7 @@ fn resource(resource: &mut Tree, context: Context<'_>, notes: &mut Notes) {
     };
     // inline ones are checked before the translation
     if is_local && context.spec.level >= 7 && place.path.starts_with("$.ignition.config") {
-        match embedded_fault(&String::from_utf8_lossy(&contents)) {
+        match embedded::fault(&String::from_utf8_lossy(&contents)) {
             Some((Severity::Error, fault)) => notes.error(&place, fault),
             Some((Severity::Warning, fault)) => notes.warn(&place, fault),
             None => {}
@@ -143,8 +143,12 @@ fn ssh_keys(user: &mut Tree, context: Context<'_>, notes: &mut Notes) {
     for local in locals.items() {
         match context.files.read_text(local.as_text().unwrap_or_default()) {
             Ok(text) => keys.extend(
-                text.split('\n')
-                    .map(|line| line.strip_suffix('\r').unwrap_or(line))
+                // a `\r` that no `\n` follows is part of the key
+                text.split_inclusive('\n')
+                    .map(|line| match line.strip_suffix('\n') {
+                        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+                        None => line,
+                    })
                     .filter(|line| !line.is_empty())
                     .map(|line| Tree::text_of(line, &local.place)),
             ),

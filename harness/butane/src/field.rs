@@ -113,6 +113,11 @@ pub(crate) const fn many(yaml: &'static str, json: &'static str, kind: &'static 
 }
 
 impl Field {
+    /// Whether Go has a pointer to this struct, which nothing leaves unset.
+    pub(crate) fn is_pointer(&self, level: u8) -> bool {
+        matches!(self.emit, Emit::PointerUntil(last) if level <= last)
+    }
+
     pub(crate) const fn since(mut self, level: u8) -> Field {
         self.since = level;
         self

@@ -2,11 +2,9 @@
 
 use crate::data_url::data_url;
 use crate::desugar::Context;
-use crate::spec::Variant;
 use crate::tree::Tree;
 
-/// The config that writes GRUB's `user.cfg`, if there are users. It is appended to the file; an OpenShift config cannot append, so
-/// there it is the file's contents.
+/// The config that appends to GRUB's `user.cfg`, if there are users.
 pub(crate) fn user_config(grub: &Tree, context: Context<'_>) -> Option<Tree> {
     let users = grub.list("users");
     if users.is_empty() {
@@ -32,15 +30,10 @@ pub(crate) fn user_config(grub: &Tree, context: Context<'_>) -> Option<Tree> {
             .map(|compression| ("compression", Tree::text_of(compression, place))),
     );
     let resource = Tree::map_of(resource, place);
-    let contents = if context.spec.variant == Variant::Openshift {
-        ("contents", resource)
-    } else {
-        ("append", Tree::list_of(vec![resource], place))
-    };
     let file = Tree::map_of(
         vec![
             ("path", Tree::text_of("/boot/grub2/user.cfg", place)),
-            contents,
+            ("append", Tree::list_of(vec![resource], place)),
         ],
         place,
     );

@@ -21,6 +21,7 @@ pub(crate) fn check(config: &Tree, spec: Spec, notes: &mut Notes) {
         storage::check(found, minor, notes);
     }
     units(config, notes);
+    instances(config, notes);
     unit_paths(config, notes);
 }
 
@@ -212,6 +213,35 @@ fn units(config: &Tree, notes: &mut Notes) {
             }
         }
     }
+}
+
+/// Instances of templates of the same config that have no `[Install]` section.
+fn instances(config: &Tree, notes: &mut Notes) {
+    let units = config.list_at(&["systemd", "units"]);
+    for unit in units.iter().filter(|unit| unit.is_true("enabled")) {
+        let name = unit.text("name").unwrap_or_default();
+        let Some(template) = template_of(name) else {
+            continue;
+        };
+        let contents = units
+            .iter()
+            .find(|unit| unit.text("name") == Some(&template))
+            .and_then(|template| template.filled("contents"));
+        if contents.is_some_and(|contents| unit::has_install(contents) == Ok(false)) {
+            notes.warn(
+                &unit.place_of("contents"),
+                format!(
+                    "unit `{name}` is enabled, but its template `{template}` has no [Install] section: nothing will start it"
+                ),
+            );
+        }
+    }
+}
+
+/// The template of an instance: `a@.service` of `a@b.service`.
+fn template_of(name: &str) -> Option<String> {
+    let (template, instance) = name.strip_suffix(".service")?.split_once('@')?;
+    (!template.is_empty() && !instance.is_empty()).then(|| format!("{template}@.service"))
 }
 
 /// Whether the contents of a unit have an `[Install]` section; none if they cannot be read.

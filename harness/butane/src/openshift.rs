@@ -45,13 +45,9 @@ pub(crate) fn check(config: &Tree, spec: Spec, notes: &mut Notes) {
             );
         }
     }
-    if let Some(grub) = config.get("grub").filter(|_| spec.minor() < 20)
-        && !grub.is_empty()
-    {
-        notes.error(
-            &grub.place,
-            format!("`grub` is not supported by openshift {}", spec.version()),
-        );
+    if let Some(grub) = config.get("grub").filter(|grub| !grub.is_empty()) {
+        // it would be appended to a file, which the operator does not do
+        unsupported(&grub.place, "grub", spec, notes);
     }
     let cex = |tree: &Tree| tree.at(&["cex", "enabled"]).is_some_and(is_true);
     let uses_cex = config.at(&["boot_device", "luks"]).is_some_and(cex)
@@ -78,7 +74,7 @@ fn is_true(tree: &Tree) -> bool {
 
 /// Applies the `openshift` section as far as Ignition can express it and warns about the rest, as Butane does.
 pub(crate) fn apply(openshift: &Tree, config: &mut Tree, spec: Spec, notes: &mut Notes) {
-    if openshift.is_true("fips") && spec.minor() < 20 {
+    if openshift.is_true("fips") && !spec.is_since(4, 20) {
         use_fips_cipher(config, &openshift.place_of("fips"));
     }
     for key in ["extensions", "fips", "kernel_arguments", "kernel_type"] {
@@ -184,7 +180,7 @@ fn check_operator(config: &Tree, spec: Spec, notes: &mut Notes) {
         for (key, value) in pairs {
             let known = match *key {
                 "name" | "sshAuthorizedKeys" => true,
-                "passwordHash" => spec.minor() >= 13,
+                "passwordHash" => spec.is_since(4, 13),
                 _ => value.is_empty(),
             };
             if !known {
@@ -230,7 +226,7 @@ fn check_operator(config: &Tree, spec: Spec, notes: &mut Notes) {
                 );
             }
         }
-        if file.int("mode").is_some_and(|mode| mode & !0o777 != 0) && spec.minor() >= 10 {
+        if file.int("mode").is_some_and(|mode| mode & !0o777 != 0) && spec.is_since(4, 10) {
             notes.error(
                 &file.place_of("mode"),
                 "setuid, setgid and sticky bits are not supported by OpenShift",

@@ -53,6 +53,9 @@ const SPECS: &[Spec] = &[
     spec(Variant::Openshift, 4, 19, 6),
     spec(Variant::Openshift, 4, 20, 6),
     spec(Variant::Openshift, 4, 21, 6),
+    // Butane 0.28 made Ignition 3.6.0 of it, which no cluster reads; 0.29 went back to 3.5.0
+    spec(Variant::Openshift, 4, 22, 6),
+    spec(Variant::Openshift, 5, 0, 6),
     spec(Variant::R4e, 1, 0, 4),
     spec(Variant::R4e, 1, 1, 5),
     spec(Variant::Fiot, 1, 0, 5),
@@ -135,9 +138,14 @@ impl Spec {
         format!("{}.{}.0", self.major_minor.0, self.major_minor.1)
     }
 
-    /// The minor version.
-    pub(crate) fn minor(self) -> u8 {
-        self.major_minor.1
+    /// Whether this is the given version of the variant or a later one.
+    pub(crate) fn is_since(self, major: u8, minor: u8) -> bool {
+        self.major_minor >= (major, minor)
+    }
+
+    /// Whether the rules hold that Butane gave to all its versions at once from 0.24 on: NestOS's own Butane is older.
+    pub(crate) fn has_later_rules(self) -> bool {
+        self.variant != Variant::Nestos
     }
 
     /// The minor version of the Ignition spec 3 that it makes.
@@ -167,7 +175,7 @@ impl Spec {
 
     /// Whether `inline` and `local` contents may be compressed: OpenShift's machine config operator could not read that at first.
     pub(crate) fn compresses(self) -> bool {
-        !(self.variant == Variant::Openshift && self.minor() < 10)
+        self.variant != Variant::Openshift || self.is_since(4, 10)
     }
 }
 
@@ -179,7 +187,7 @@ pub(crate) enum Unknown {
 }
 
 /// `1.2.3`, with anything after a `-` or `+`.
-fn is_semver(version: &str) -> bool {
+pub(crate) fn is_semver(version: &str) -> bool {
     let numbers = version.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<_> = numbers.split('.').collect();
     numbers.len() == 3
@@ -210,6 +218,8 @@ mod tests {
             ("openshift", "4.14.0", 4),
             ("openshift", "4.18.0", 4),
             ("openshift", "4.19.0", 5),
+            ("openshift", "4.22.0", 5),
+            ("openshift", "5.0.0", 5),
             ("r4e", "1.0.0", 3),
             ("r4e", "1.1.0", 4),
             ("fiot", "1.0.0", 4),
@@ -217,6 +227,21 @@ mod tests {
         ] {
             let spec = Spec::find(variant, version).unwrap();
             assert_eq!(spec.ignition(), ignition, "{variant} {version}");
+        }
+    }
+
+    #[test]
+    fn versions_are_compared_whole() {
+        for (version, since_4_10, since_4_20) in [
+            ("4.9.0", false, false),
+            ("4.10.0", true, false),
+            ("4.22.0", true, true),
+            ("5.0.0", true, true),
+        ] {
+            let spec = Spec::find("openshift", version).unwrap();
+            assert_eq!(spec.is_since(4, 10), since_4_10, "{version}");
+            assert_eq!(spec.is_since(4, 20), since_4_20, "{version}");
+            assert_eq!(spec.compresses(), since_4_10, "{version}");
         }
     }
 

@@ -50,6 +50,21 @@ fn check_path(path: &str) -> Result<(), String> {
     }
 }
 
+/// An absolute path without `.`, `..`, double slashes and a slash at the end.
+fn clean(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
 fn path_of(tree: &Tree, key: &str, notes: &mut Notes) {
     let path = tree.text(key).unwrap_or_default();
     notes.check(&tree.place_of(key), check_path(path));
@@ -124,10 +139,19 @@ fn links(storage: &Tree, minor: u8, notes: &mut Notes) {
         if !link.is_true("hard") {
             continue;
         }
+        let pointed = if target.starts_with('/') {
+            clean(target)
+        } else {
+            // below the link itself, which is how Ignition's check has it
+            clean(&format!(
+                "{}/{target}",
+                link.text("path").unwrap_or_default()
+            ))
+        };
         let directories = storage.list("directories");
         if directories
             .iter()
-            .any(|found| found.text("path") == Some(target))
+            .any(|found| found.text("path") == Some(&pointed))
         {
             notes.error(
                 &link.place,

@@ -3,16 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::go_url;
+
 /// The scheme of a URL in lower case; none if it has none, or if it is no URL.
 pub(crate) fn scheme(url: &str) -> Option<String> {
-    if url.bytes().any(|byte| byte.is_ascii_control()) {
-        return None;
-    }
-    let (scheme, _) = url.split_once(':')?;
-    let mut bytes = scheme.bytes();
-    let fits = bytes.next()?.is_ascii_alphabetic()
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    fits.then(|| scheme.to_ascii_lowercase())
+    let scheme = go_url::parse(url)?.scheme;
+    (!scheme.is_empty()).then_some(scheme)
 }
 
 /// Whether Ignition 3.`minor`.0 fetches from this URL. Nothing at all is an empty file.
@@ -20,35 +16,53 @@ pub(crate) fn check(url: &str, minor: u8) -> Result<(), String> {
     if url.is_empty() {
         return Ok(());
     }
-    let scheme = scheme(url);
-    match scheme.as_deref() {
-        Some("http" | "https" | "tftp") => Ok(()),
-        Some("gs") if minor >= 2 => Ok(()),
-        Some("s3") => {
-            let query = url.split_once('?').map_or("", |(_, query)| query);
-            if query
-                .split('&')
-                .any(|pair| pair == "versionId" || pair == "versionId=")
-            {
-                Err("the `versionId` of this S3 URL is empty".to_owned())
-            } else {
-                Ok(())
-            }
+    let Some(parsed) = go_url::parse(url) else {
+        return Err("this is not a URL".to_owned());
+    };
+    match &parsed.scheme[..] {
+        "http" | "https" | "tftp" => Ok(()),
+        "gs" if minor >= 2 => Ok(()),
+        "s3" => version_id(parsed.query),
+        "arn" if minor >= 4 => {
+            s3_object(parsed.opaque)?;
+            version_id(parsed.query)
         }
-        Some("arn") if minor >= 4 => {
-            // arn:partition:s3:region:account:resource
-            let parts: Vec<_> = url.splitn(6, ':').collect();
-            if parts.len() == 6 && parts[2] == "s3" {
-                Ok(())
-            } else {
-                Err("an `arn` URL must name an S3 object".to_owned())
-            }
-        }
-        Some("data") => data(url),
-        Some(other) => Err(format!(
+        "data" => data(url),
+        "" => Err("this is not a URL".to_owned()),
+        other => Err(format!(
             "Ignition 3.{minor}.0 does not fetch `{other}` URLs"
         )),
-        None => Err("this is not a URL".to_owned()),
+    }
+}
+
+/// Whether the version of an S3 object is there if it is asked for.
+fn version_id(query: &str) -> Result<(), String> {
+    let mut values = query.split('&').filter_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == "versionId").then_some(value)
+    });
+    if values.next() == Some("") {
+        Err("the `versionId` of this S3 URL is empty".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether an ARN, without its `arn:`, names an S3 object: `partition:s3:region:account:bucket/key` or
+/// `…:accesspoint/name/key`.
+fn s3_object(arn: &str) -> Result<(), String> {
+    let parts: Vec<_> = arn.splitn(5, ':').collect();
+    let names_object = match parts[..] {
+        [_, "s3", _, _, resource] => {
+            let slashes = arn.matches('/').count();
+            slashes >= 1 && (slashes >= 2 || !resource.starts_with("accesspoint/"))
+        }
+        _ => false,
+    };
+    if names_object {
+        Ok(())
+    } else {
+        Err("an `arn` URL must name an S3 object, such as arn:aws:s3:::bucket/key".to_owned())
     }
 }
 
@@ -63,12 +77,7 @@ fn data(url: &str) -> Result<(), String> {
     if !url.is_ascii() {
         return Err("a `data:` URL must be ASCII: escape the rest".to_owned());
     }
-    let mut rest = data.split('%');
-    rest.next();
-    let escaped = rest.all(|after| {
-        after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
-    });
-    if !escaped {
+    if !go_url::is_escaped(data) {
         return Err("a `%` in a `data:` URL needs two hexadecimal digits after it".to_owned());
     }
     if kind.ends_with(";base64") && !data.contains('%') && STANDARD.decode(data).is_err() {
@@ -102,6 +111,16 @@ mod tests {
             ("arn:aws:s3:::bucket/key", 3, false),
             ("arn:aws:s3:::bucket/key", 4, true),
             ("arn:aws:ec2:::x/key", 4, false),
+            ("arn:aws:s3:::bucket", 4, false),
+            ("arn:aws:s3:::bucket/key?versionId=", 4, false),
+            ("arn:aws:s3:::bucket/key?versionId=a", 4, true),
+            ("arn:aws:s3:eu:1:accesspoint/name", 4, false),
+            ("arn:aws:s3:eu:1:accesspoint/name/key", 4, true),
+            ("Arn:", 6, false),
+            ("arn:/aws:s3:::bucket/key", 6, false),
+            ("s3://bucket/key?versionId=a&versionId=", 6, true),
+            ("http://x y/%zz", 6, false),
+            ("http://x/%zz", 6, false),
         ] {
             assert_eq!(check(url, minor).is_ok(), fits, "{url} {minor}");
         }

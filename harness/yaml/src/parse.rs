@@ -168,6 +168,12 @@ impl<'input> Builder<'input> {
                 break;
             }
             let merges = is_merge_key(&event);
+            // yaml.v3 has each key of a mapping once, this one too
+            if merges && !merged.is_empty() && self.dialect == Dialect::V3 {
+                return Err(
+                    self.error("merge key `<<` stands here twice: give it a list of mappings")
+                );
+            }
             let (key, key_depth) = self.node(event)?;
             let Some((value, depth)) = self.item(|_| false)? else {
                 break;
@@ -364,6 +370,15 @@ mod tests {
             let error = parse_as("a: 1\nb: {<<: 5}\n", 1, dialect).unwrap_err();
             assert_eq!(error.line, 2);
         }
+    }
+
+    #[test]
+    fn a_second_merge_key_is_none_to_yaml_v3() {
+        let text = "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n";
+        let error = parse_as(text, 1, Dialect::V3).unwrap_err();
+        assert_eq!(error.line, 5);
+        assert!(error.message.contains("twice"), "{error:?}");
+        assert_eq!(keys_and_values(text, Dialect::V2).len(), 2);
     }
 
     #[test]
