@@ -54,7 +54,7 @@ fn what_is_not_built_in_is_one_line() {
         ),
         ("-p iso run", "platform `qemu-iso` is not supported yet"),
         ("run -p aws --aws-ami x", "platform `aws` is not built in"),
-        ("run -p vax", "unknown platform `vax`"),
+        ("run -p vax", "platform `vax` is not known"),
         (
             "run --stream next",
             "--stream looks for the images of clouds",
