@@ -230,23 +230,6 @@ fn the_plan_can_be_seen_without_an_image() {
 }
 
 #[test]
-fn a_plan_needs_no_image_but_one_that_was_named() {
-    let tree = trivial_tree();
-    let stderr = refused(
-        2,
-        &[
-            "--dry-run",
-            "-E",
-            tree.path().to_str().unwrap(),
-            "gone.qcow2",
-        ],
-    );
-    assert!(stderr.contains("there is no image gone.qcow2"), "{stderr}");
-    let stderr = refused(2, &["--dry-run", "--arch", "arm64"]);
-    assert!(stderr.contains("aarch64"), "{stderr}");
-}
-
-#[test]
 fn a_reader_who_leaves_is_no_error() {
     let tree = trivial_tree();
     let mut child = kolea()

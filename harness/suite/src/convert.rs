@@ -190,7 +190,6 @@ fn int(value: &Value, kind: Kind, dialect: Dialect) -> Result<(i64, Option<Strin
             Ok((*is as i64, Some(raw.clone())))
         }
         Value::Float { is, raw } if is.abs() >= 9e15 => Err(format!("{raw} is too large")),
-        Value::Float { .. } => Err("a whole number is wanted, without a fraction".to_owned()),
         other => Err(mismatch(other, kind)),
     }
 }

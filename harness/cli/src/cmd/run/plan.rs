@@ -26,9 +26,8 @@ fn text(plan: &Plan, jobs: usize) -> String {
     let tests: usize = plan.groups.iter().map(|group| group.tests.len()).sum();
     let _infallible = writeln!(
         out,
-        "{} on {}, {jobs} at once, started in this order:",
-        count(tests, "test"),
-        count(plan.groups.len(), "machine")
+        "{tests} tests on {} machines, {jobs} at once, started in this order:",
+        plan.groups.len()
     );
     for group in &plan.groups {
         let _infallible = writeln!(out, "{}", group.name);
@@ -58,11 +57,6 @@ fn text(plan: &Plan, jobs: usize) -> String {
         let _infallible = writeln!(out, "by what earlier runs took, at least {seconds:.0} s");
     }
     out
-}
-
-fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }
 
 #[cfg(test)]
