@@ -53,7 +53,8 @@ impl Problem {
             column: None,
             test: None,
             blocks_test_only: false,
-            message: message.into(),
+            // What is quoted from a file may have line breaks and escape sequences.
+            message: message.into().replace(char::is_control, " "),
         }
     }
 
@@ -166,6 +167,22 @@ mod tests {
         assert_eq!(problem.to_string(), "a/b:3:7: error: unknown key `x`");
         let problem = Problem::warning(Path::new("a/b"), None, "odd");
         assert_eq!(problem.to_string(), "a/b: warning: odd");
+    }
+
+    /// Found by fuzzing: a folded key brought line breaks into a message.
+    #[test]
+    fn a_problem_is_one_line() {
+        let (_, problems) = crate::parse_header(
+            "ext.a",
+            Path::new("a"),
+            b"#!/bin/sh\n## kola:\n## ? a\n##\x20\n## \x20\n##   b\n\n",
+        );
+        assert!(!problems.is_empty());
+        let problem = Problem::error(Path::new("a"), None, "unknown key `a\nb\u{1b}[1m`");
+        assert_eq!(problem.message, "unknown key `a b [1m`");
+        for problem in problems {
+            assert!(!problem.message.contains(char::is_control), "{problem}");
+        }
     }
 
     #[test]
