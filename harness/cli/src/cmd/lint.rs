@@ -213,13 +213,14 @@ mod tests {
 
     #[test]
     fn annotations_are_escaped() {
-        let problem = Problem::error(Path::new("a,b:c%"), Some(3), "50% of: it\nfails");
+        let problem = Problem::error(Path::new("a,b:c%"), Some(3), "50% of: it fails");
         assert_eq!(
             annotation(&problem.clone().at_column(Some(7))),
-            "::error file=a%2Cb%3Ac%25,line=3,col=7::50%25 of: it%0Afails\n"
+            "::error file=a%2Cb%3Ac%25,line=3,col=7::50%25 of: it fails\n"
         );
         let problem = Problem::warning(Path::new("a"), None, "odd");
         assert_eq!(annotation(&problem), "::warning file=a::odd\n");
+        assert_eq!(property("a\r\n"), "a%0D%0A");
     }
 
     #[test]
