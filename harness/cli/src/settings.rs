@@ -201,7 +201,7 @@ pub fn path(value: &Option<PathBuf>) -> Option<&Path> {
 
 /// The architecture: `--arch`, or the host's.
 pub fn arch(global: &GlobalArgs) -> String {
-    text(&global.target.arch).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+    text(&global.target.arch).unwrap_or_else(|| kolea_qemu::host_arch().to_owned())
 }
 
 /// The build, by kola's rules: `--build` needs a working directory and finds one in the current directory; without it, the
@@ -296,10 +296,10 @@ fn shard(text: Option<&str>) -> Result<Option<Shard>, Failure> {
 
 fn firmware_name(firmware: Option<Firmware>, arch: &str) -> &'static str {
     match firmware {
-        Some(Firmware::Bios) => "bios",
-        None if arch == "x86_64" => "bios",
+        Some(Firmware::Uefi) => "uefi",
         Some(Firmware::UefiSecure) => "uefi-secure",
-        Some(Firmware::Uefi) | None => "uefi",
+        None if arch == "aarch64" => "uefi",
+        Some(Firmware::Bios) | None => "bios",
     }
 }
 

@@ -7,11 +7,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use kolea_model::Firmware;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, host_arch};
 use crate::cache::Cache;
 use crate::command_line::{Accelerator, accelerator_args};
 use crate::options::Accel;
@@ -109,7 +110,7 @@ async fn kvm(
     if !arch.is_host() {
         return Err(format!(
             "an {} host cannot run {} guests with it",
-            std::env::consts::ARCH,
+            host_arch(),
             arch.name()
         ));
     }
@@ -130,7 +131,7 @@ async fn kvm(
     }
     let result = match arch {
         Arch::X86_64 => kvm_guest(qemu, dir).await,
-        Arch::Aarch64 => kvm_starts(arch, qemu).await,
+        Arch::Aarch64 | Arch::Ppc64le | Arch::S390x => kvm_starts(arch, qemu).await,
     };
     match result {
         Ok(reason) => {
@@ -177,11 +178,13 @@ async fn kvm_guest(qemu: &Path, dir: &Path) -> Result<String, Unusable> {
 /// For architectures without a test guest: QEMU has to start a paused machine with KVM. Its monitor, on standard input
 /// and output, greets when the machine has been made.
 async fn kvm_starts(arch: Arch, qemu: &Path) -> Result<String, Unusable> {
-    let mut args = strings(&["-machine", "virt,gic-version=max"]);
+    let machine = arch.machine_type(Firmware::Uefi);
+    let options = arch.machine_options(Accelerator::Kvm);
+    let mut args = strings(&["-machine", &format!("{machine}{options}")]);
     args.extend(accelerator_args(arch, Accelerator::Kvm));
     args.extend(strings(&[
         "-m",
-        "64",
+        "512",
         "-nodefaults",
         "-display",
         "none",

@@ -10,6 +10,7 @@ mod firmware;
 mod memory;
 mod mounts;
 mod nics;
+mod tpm;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -98,35 +99,39 @@ pub struct Inputs {
 
 /// Accelerator and CPU model: what the accelerator probe has to prove, so it uses them too.
 pub fn accelerator_args(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
-    let (accel, cpu) = match (accelerator, arch) {
-        (Accelerator::Kvm, _) => ("kvm".to_owned(), "host"),
-        (Accelerator::Tcg, arch) => (
+    let (accel, cpu) = match accelerator {
+        Accelerator::Kvm => ("kvm".to_owned(), Some("host")),
+        Accelerator::Tcg => (
             format!("tcg,thread=multi,tb-size={TRANSLATION_BUFFER_MIB}"),
-            match arch {
-                Arch::X86_64 => "Nehalem",
-                // The architecture's pointer authentication costs half of the time when emulated.
-                Arch::Aarch64 => "max,pauth-impdef=on",
-            },
+            arch.emulated_cpu(),
         ),
     };
-    ["-accel", &accel, "-cpu", cpu].map(OsString::from).to_vec()
+    let mut args = vec!["-accel".into(), accel.into()];
+    args.extend(
+        cpu.into_iter()
+            .flat_map(|cpu| ["-cpu", cpu].map(OsString::from)),
+    );
+    args
 }
 
 /// The arguments of QEMU, without the program's name.
 pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
-    let mut args = Args::default();
+    let mut args = Args::new(inputs.arch);
     args.add("-machine", machine(spec, inputs));
-    args.0
+    args.words
         .extend(accelerator_args(inputs.arch, inputs.accelerator));
     args.add("-m", spec.memory_mib.to_string());
     args.memory(spec, inputs);
     args.cpus(spec);
     args.add("-object", "rng-random,filename=/dev/urandom,id=rng0");
-    args.add("-device", "virtio-rng-pci,rng=rng0");
+    args.add("-device", format!("{},rng=rng0", inputs.arch.virtio("rng")));
     args.add("-uuid", &inputs.id);
     args.flag("-nographic");
     args.flag("-nodefaults");
     args.add("-boot", "order=c,strict=on");
+    if let Some(socket) = inputs.devices.tpm {
+        args.tpm(socket);
+    }
 
     // One device for both ports, made before the disk as kola does: PCI slots are given in this order.
     args.add("-device", "virtio-serial");
@@ -171,19 +176,16 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     );
     args.pipe("log", fds::CONSOLE);
     args.add("-serial", "chardev:log");
-    if inputs.arch == Arch::X86_64 {
+    if inputs.arch.has_vmgenid() {
         // Changes when a machine is restored, and tells the guest's kernel, which reseeds its random numbers.
         args.add("-device", "vmgenid,guid=auto");
     }
-    args.0
+    args.words
 }
 
 /// The value of `-machine`.
 fn machine(spec: &MachineSpec, inputs: &Inputs) -> String {
-    let options = match inputs.arch {
-        Arch::X86_64 => "",
-        Arch::Aarch64 => ",gic-version=max",
-    };
+    let options = inputs.arch.machine_options(inputs.accelerator);
     // That of NUMA nodes is named with the nodes.
     let memory = if has_backend(spec, inputs) && !spec.numa {
         ",memory-backend=ram"
@@ -193,5 +195,7 @@ fn machine(spec: &MachineSpec, inputs: &Inputs) -> String {
     format!("{}{options}{memory}", inputs.machine_type)
 }
 
+#[cfg(test)]
+mod arch_tests;
 #[cfg(test)]
 mod tests;

@@ -26,9 +26,11 @@ pub async fn other_architecture(image: &Image, arch: Arch, qemu_img: &Path) -> O
     let (start, length) = find(&table)?;
     let partition = read(image, start, length.min(LOOK_AT), qemu_img).await?;
     let has = |arch: Arch| {
-        partition
-            .chunks_exact(32)
-            .any(|entry| entry.starts_with(arch.efi_loader()))
+        arch.efi_loader().is_some_and(|loader| {
+            partition
+                .chunks_exact(32)
+                .any(|entry| entry.starts_with(loader))
+        })
     };
     if has(arch) {
         None

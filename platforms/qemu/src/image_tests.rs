@@ -107,7 +107,7 @@ async fn truncated_images_are_found() {
 async fn the_boot_loader_tells_the_architecture() {
     let dir = tempfile::tempdir().unwrap();
     let mut contents = vec![0_u8; 4096];
-    contents[2048..2059].copy_from_slice(Arch::Aarch64.efi_loader());
+    contents[2048..2059].copy_from_slice(b"BOOTAA64EFI");
     let raw = raw_disk(&dir, 4, Some(&contents));
     let refusal = refusal(&raw).await;
     assert!(
@@ -116,6 +116,8 @@ async fn the_boot_loader_tells_the_architecture() {
     );
     let tool = tools::find("qemu-img", "qemu-utils").unwrap();
     inspect(&raw, Arch::Aarch64, &tool).await.unwrap();
+    // Architectures without UEFI have no loader of their own to look for.
+    inspect(&raw, Arch::S390x, &tool).await.unwrap_err();
 }
 
 #[test]

@@ -37,7 +37,7 @@ mod unmet;
 mod virtiofsd;
 mod workdir;
 
-pub use arch::check_arch;
+pub use arch::{check_arch, host_arch};
 pub use error::QemuError;
 pub use machine::QemuMachine;
 pub use mounts::check;

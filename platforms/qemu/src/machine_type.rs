@@ -1,4 +1,4 @@
-//! Which version of a machine type do the names `pc`, `q35` and `virt` stand for? A state can only be loaded into the
+//! Which version of a machine type do names such as `pc`, `q35` and `virt` stand for? A state can only be loaded into the
 //! version that it was saved from, so machines are made of versioned types.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ pub async fn resolve(
     firmware: Firmware,
     cache: &Cache,
 ) -> Result<String, QemuError> {
-    let alias = alias(arch, firmware);
+    let alias = arch.machine_type(firmware);
     let key = format!("{}|{alias}", tools::fingerprint(qemu).unwrap_or_default());
     if let Some(name) = cache.get("machine-type", &key) {
         return Ok(name);
@@ -31,14 +31,6 @@ pub async fn resolve(
         .to_owned();
     cache.put("machine-type", &key, &name);
     Ok(name)
-}
-
-fn alias(arch: Arch, firmware: Firmware) -> &'static str {
-    match (arch, firmware) {
-        (Arch::X86_64, Firmware::Bios) => "pc",
-        (Arch::X86_64, Firmware::Uefi | Firmware::UefiSecure) => "q35",
-        (Arch::Aarch64, _) => "virt",
-    }
 }
 
 /// Finds the type in a list with lines such as `pc    Standard PC (i440FX + PIIX, 1996) (alias of pc-i440fx-10.0)`.
@@ -60,11 +52,15 @@ mod tests {
             pc                   Standard PC (i440FX + PIIX, 1996) (alias of pc-i440fx-10.0)\n\
             pc-i440fx-10.0       Standard PC (i440FX + PIIX, 1996) (default)\n\
             q35                  Standard PC (Q35 + ICH9, 2009) (alias of pc-q35-rhel9.4.0)\n\
+            s390-ccw-virtio      Virtual s390x machine (version 10.0) (alias of s390-ccw-virtio-10.0)\n\
             none                 empty machine\n";
         assert_eq!(versioned(help, "pc"), Some("pc-i440fx-10.0"));
         assert_eq!(versioned(help, "q35"), Some("pc-q35-rhel9.4.0"));
+        assert_eq!(
+            versioned(help, "s390-ccw-virtio"),
+            Some("s390-ccw-virtio-10.0")
+        );
         assert_eq!(versioned(help, "none"), None);
         assert_eq!(versioned(help, "virt"), None);
-        assert_eq!(alias(Arch::Aarch64, Firmware::Uefi), "virt");
     }
 }

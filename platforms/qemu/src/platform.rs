@@ -110,9 +110,7 @@ impl QemuPlatform {
                 message: format!("it cannot be read to its end: {error}"),
             })?;
 
-        let memory = options
-            .memory_mib
-            .unwrap_or_else(|| arch.default_memory_mib());
+        let memory = arch.memory_mib(options.memory_mib, None);
         let properties = [
             ("image", image.path.display().to_string()),
             ("image-sha256", digest.clone()),
@@ -250,9 +248,9 @@ impl Platform for QemuPlatform {
     fn resolve(&self, needs: &MachineNeeds) -> MachineSpec {
         MachineSpec {
             memory_mib: self
-                .memory_mib
-                .or(needs.memory_mib)
-                .unwrap_or_else(|| self.common.arch.default_memory_mib()),
+                .common
+                .arch
+                .memory_mib(self.memory_mib, needs.memory_mib),
             cpus: if needs.numa { NODES } else { CPUS },
             disk_gib: disk_gib(needs),
             firmware: self.firmware,

@@ -2,9 +2,12 @@
 
 use kolea_model::{DiskSpec, MachineNeeds};
 
-/// What a test asks for and no machine of this platform has, by the names of the metadata; none if it can have all.
-/// Whether this host has what is left is for [`check`](crate::check) to say.
-pub fn unmet(needs: &MachineNeeds) -> Option<String> {
+use crate::arch::Arch;
+
+/// What a test asks for and no machine of that architecture (its RPM name) has, by the names of the metadata; none if it can
+/// have all. Whether this host has what is left is for [`check`](crate::check) to say.
+pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
+    let has_numa = Arch::from_name(arch).is_ok_and(Arch::has_numa);
     let asked = [
         (
             "primaryDisk",
@@ -19,6 +22,7 @@ pub fn unmet(needs: &MachineNeeds) -> Option<String> {
         ),
         ("bootFrom", needs.boot_from.is_some()),
         ("instanceType", needs.instance_type.is_some()),
+        ("numaNodes", needs.numa && !has_numa),
         ("tag secure-boot", needs.secure_boot),
     ];
     let names: Vec<&str> = asked
@@ -59,14 +63,15 @@ mod tests {
             }],
             ..MachineNeeds::default()
         };
-        assert_eq!(unmet(&needs), None);
+        assert_eq!(unmet(&needs, "x86_64"), None);
+        assert_eq!(unmet(&needs, "s390x").as_deref(), Some("numaNodes"));
         needs.primary_disk = Some(DiskSpec {
             multipath: true,
             ..DiskSpec::default()
         });
         needs.additional_nics = 1;
         assert_eq!(
-            unmet(&needs).as_deref(),
+            unmet(&needs, "aarch64").as_deref(),
             Some("primaryDisk, additionalNics")
         );
     }

@@ -106,7 +106,7 @@ async fn a_machine_has_what_its_test_asks_for() {
         mounts: vec![mount(&odd, "/var/mnt/a, b-%c")],
         ..MachineNeeds::default()
     };
-    assert_eq!(kolea_qemu::unmet(&needs), None);
+    assert_eq!(kolea_qemu::unmet(&needs, std::env::consts::ARCH), None);
     kolea_qemu::check(&needs).unwrap();
     let spec = platform.resolve(&needs);
     assert_eq!((spec.cpus, spec.mounts.len()), (2, 2));
@@ -296,5 +296,8 @@ async fn what_is_wrong_with_the_options_is_told_before_anything_boots() {
         }),
         ..MachineNeeds::default()
     };
-    assert_eq!(kolea_qemu::unmet(&needs).as_deref(), Some("primaryDisk"));
+    assert_eq!(
+        kolea_qemu::unmet(&needs, std::env::consts::ARCH).as_deref(),
+        Some("primaryDisk")
+    );
 }

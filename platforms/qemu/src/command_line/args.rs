@@ -2,20 +2,35 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::arch::Arch;
+
 /// Arguments of QEMU, in order.
-#[derive(Debug, Default)]
-pub struct Args(pub Vec<OsString>);
+#[derive(Debug)]
+pub struct Args {
+    /// The machine's architecture, on which the names of devices depend.
+    pub arch: Arch,
+    /// Them.
+    pub words: Vec<OsString>,
+}
 
 impl Args {
+    /// None yet.
+    pub fn new(arch: Arch) -> Args {
+        Args {
+            arch,
+            words: Vec::new(),
+        }
+    }
+
     /// One without a value.
     pub fn flag(&mut self, name: &str) {
-        self.0.push(name.into());
+        self.words.push(name.into());
     }
 
     /// One with a value.
     pub fn add(&mut self, name: &str, value: impl AsRef<OsStr>) {
-        self.0.push(name.into());
-        self.0.push(value.as_ref().to_owned());
+        self.words.push(name.into());
+        self.words.push(value.as_ref().to_owned());
     }
 
     /// A character device that writes to an inherited pipe. `append` keeps QEMU from opening it for truncation, which

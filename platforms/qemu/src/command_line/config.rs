@@ -3,12 +3,26 @@
 use std::path::PathBuf;
 
 use super::args::{Args, with_path};
+use crate::arch::Arch;
 
 /// Where a guest finds its first boot's config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Config {
     /// An Ignition config in the firmware's configuration device.
     FwCfg(PathBuf),
+    /// An Ignition config on a read-only disk, known by its serial number.
+    VirtioBlk(PathBuf),
+}
+
+impl Config {
+    /// An Ignition config in that file, where guests of that architecture look for it.
+    pub fn ignition(arch: Arch, path: PathBuf) -> Config {
+        if arch.has_fw_cfg() {
+            Config::FwCfg(path)
+        } else {
+            Config::VirtioBlk(path)
+        }
+    }
 }
 
 impl Args {
@@ -19,6 +33,20 @@ impl Args {
                 "-fw_cfg",
                 with_path("name=opt/com.coreos/config,file=", path.as_os_str()),
             ),
+            Config::VirtioBlk(path) => {
+                self.add(
+                    "-drive",
+                    with_path(
+                        "if=none,id=ignition,format=raw,readonly=on,file=",
+                        path.as_os_str(),
+                    ),
+                );
+                let device = self.arch.virtio("blk");
+                self.add(
+                    "-device",
+                    format!("{device},serial=ignition,drive=ignition"),
+                );
+            }
         }
     }
 }

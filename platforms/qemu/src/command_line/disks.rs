@@ -8,9 +8,10 @@ impl Args {
     pub fn drive(&mut self, drive: &Drive) {
         // When the host's disk is full the machine is paused and an event says so (werror=enospc); any other write error
         // is the guest's to see.
+        let device = self.arch.virtio("blk");
         self.add(
             "-device",
-            "virtio-blk-pci,drive=disk-1,serial=primary-disk,bootindex=1,werror=enospc",
+            format!("{device},drive=disk-1,serial=primary-disk,bootindex=1,werror=enospc"),
         );
         self.add(
             "-drive",

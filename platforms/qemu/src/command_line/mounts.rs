@@ -19,14 +19,19 @@ impl Args {
                         continue;
                     };
                     self.add("-chardev", format!("socket,id=mount{index},fd={fd}"));
-                    ("vhost-user-fs-pci,queue-size=1024,chardev=mount", "tag")
+                    let bus = self.arch.bus();
+                    (
+                        format!("vhost-user-fs-{bus},queue-size=1024,chardev=mount"),
+                        "tag",
+                    )
                 }
                 Transport::NineP => {
                     let options = format!(
                         "local,id=mount{index},security_model=none,readonly=on,multidevs=remap,path="
                     );
                     self.add("-fsdev", with_path(&options, mount.host.as_os_str()));
-                    ("virtio-9p-pci,fsdev=mount", "mount_tag")
+                    let device = self.arch.virtio("9p");
+                    (format!("{device},fsdev=mount"), "mount_tag")
                 }
             };
             let options = format!("{device}{index},{tag}=");

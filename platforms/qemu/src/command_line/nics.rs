@@ -16,6 +16,7 @@ impl Args {
                 spec.hostname
             ),
         );
-        self.add("-device", "virtio-net-pci,netdev=eth0");
+        let device = self.arch.virtio("net");
+        self.add("-device", format!("{device},netdev=eth0"));
     }
 }

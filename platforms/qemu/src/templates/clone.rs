@@ -51,7 +51,7 @@ pub async fn launch_clone(
         machine_type: common.machine_type.clone(),
         accelerator: common.accelerator,
         id: id.clone(),
-        config: Config::FwCfg(ignition),
+        config: Config::ignition(common.arch, ignition),
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,

@@ -12,9 +12,9 @@ use crate::build::Build;
 use crate::program::warn;
 use crate::settings::Settings;
 
-/// Why no machine of this version is what the test asks for.
-pub fn unsupported(test: &TestCase) -> Option<SkipReason> {
-    kolea_qemu::unmet(&test.needs).map(|need| SkipReason::Unsupported { need })
+/// Why no machine of this version and that architecture is what the test asks for.
+pub fn unsupported(test: &TestCase, arch: &str) -> Option<SkipReason> {
+    kolea_qemu::unmet(&test.needs, arch).map(|need| SkipReason::Unsupported { need })
 }
 
 /// Sets aside the tests that ask for what is not supported yet, in one warning. One that was asked for by its very name is an
@@ -23,7 +23,7 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
     let mut run = Vec::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
     for test in std::mem::take(&mut selected.run) {
-        let Some(reason) = unsupported(&test) else {
+        let Some(reason) = unsupported(&test, &settings.selection.arch) else {
             run.push(test);
             continue;
         };
