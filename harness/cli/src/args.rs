@@ -55,6 +55,8 @@ pub enum Command {
     Rerun(Box<RunArgs>),
     /// Run upgrade tests from an earlier build (not yet)
     RunUpgrade(Box<UpgradeArgs>),
+    /// Tell what a live ISO is, and embed Ignition configs and kernel arguments in it
+    Iso(crate::cmd::iso::IsoArgs),
     /// Make the reports of a run again from what it recorded
     Report(ReportArgs),
     /// Show every setting, and where its value comes from

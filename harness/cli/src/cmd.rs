@@ -3,6 +3,7 @@
 pub mod check_console;
 pub mod config;
 pub mod http_server;
+pub mod iso;
 pub mod lint;
 pub mod list;
 pub mod report;

@@ -87,6 +87,7 @@ fn run(invocation: &Invocation) -> Outcome {
         Command::Rerun(args) => cmd::rerun::main(invocation, args),
         Command::List(args) => cmd::list::main(invocation, args),
         Command::Lint(args) => cmd::lint::main(args),
+        Command::Iso(args) => cmd::iso::main(invocation, args),
         Command::Report(args) => cmd::report::main(args),
         Command::Config(args) => cmd::config::main(invocation, args),
         Command::CheckConsole(args) => cmd::check_console::main(invocation, args),

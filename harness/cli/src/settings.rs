@@ -1,6 +1,6 @@
 //! What the flags of a run come to: everything that is decided before the tests are read, decided once.
 
-mod append;
+pub mod append;
 mod denylist;
 mod distro;
 mod manifest;

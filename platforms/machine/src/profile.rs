@@ -47,6 +47,9 @@ pub struct Profile {
     /// What the distribution's own kernel arguments begin with, such as `coreos` in `coreos.inst.install_dev`.
     #[serde(default)]
     pub karg_prefix: Option<String>,
+    /// The directory in the root of its live ISOs that describes their embed areas (`igninfo.json`, `kargs.json`).
+    #[serde(default)]
+    pub iso_directory: Option<String>,
     /// The program that installs it to a disk.
     #[serde(default)]
     pub installer: Option<String>,
@@ -239,6 +242,28 @@ impl Profile {
     pub fn of_build_name(name: &str) -> Option<Profile> {
         let known = |profile: &&Profile| profile.build_names.iter().any(|known| known == name);
         PROFILES.iter().find(known).cloned()
+    }
+
+    /// The profile of a live ISO by the label of its volume, which is the name of the build, a hyphen, and its version.
+    pub fn of_volume_label(label: &str) -> Option<Profile> {
+        let fits = |name: &String| {
+            let rest = label.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        };
+        let known = |profile: &&Profile| profile.build_names.iter().any(fits);
+        PROFILES.iter().find(known).cloned()
+    }
+
+    /// What `iso_directory` is in the profiles that have one: where embed areas are looked for in an image of which nothing is
+    /// known.
+    pub fn iso_directories() -> Vec<String> {
+        let mut directories: Vec<String> = PROFILES
+            .iter()
+            .filter_map(|profile| profile.iso_directory.clone())
+            .collect();
+        directories.sort();
+        directories.dedup();
+        directories
     }
 
     /// The profile that fits os-release's `ID` and `VARIANT_ID`; none if there is none but `generic`.

@@ -42,6 +42,23 @@ fn builds_and_machines_tell_their_profile() {
 }
 
 #[test]
+fn live_isos_tell_their_profile() {
+    for (label, name) in [
+        ("fedora-coreos-38.20230718.dev.0", Some("fcos")),
+        ("rhcos-46.82.202112161843-0", Some("rhcos")),
+        ("nestos-24.03-LTS.20240905", Some("nestos")),
+        ("NestOS-For-Container-24.03", Some("nestos")),
+        ("nestos", None),
+        ("fedora-coreosx-1", None),
+        ("", None),
+    ] {
+        let profile = Profile::of_volume_label(label);
+        assert_eq!(profile.map(|profile| profile.name).as_deref(), name);
+    }
+    assert_eq!(Profile::iso_directories(), ["coreos", "nestos"]);
+}
+
+#[test]
 fn a_profile_that_fits_os_release_accepts_it() {
     for profile in PROFILES.iter() {
         for release in &profile.os_release {

@@ -14,6 +14,7 @@ use crate::program::Program;
 /// Subcommands to which the flags of runs mean nothing: they take them, as kola's do, and do not show them.
 const SMALL: &[&str] = &[
     "lint",
+    "iso",
     "report",
     "check-console",
     "http-server",

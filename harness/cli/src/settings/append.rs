@@ -18,11 +18,7 @@ pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
         configs.push(config(file, read_text(file)?)?);
     }
     for file in given(&args.append_butane) {
-        let ignition = match path(&args.butane_program) {
-            Some(program) => by_program(program, file)?,
-            None => translate(file)?,
-        };
-        configs.push(config(file, ignition)?);
+        configs.push(config(file, butane(args, file)?)?);
     }
     if !args.debug_systemd_unit.is_empty() {
         configs.push(UserConfig {
@@ -31,6 +27,14 @@ pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
         });
     }
     Ok(configs)
+}
+
+/// Translates a Butane config, by `--butane-program` if there is one.
+pub fn butane(args: &MachineArgs, file: &Path) -> anyhow::Result<String> {
+    match path(&args.butane_program) {
+        Some(program) => by_program(program, file),
+        None => translate(file),
+    }
 }
 
 fn given(files: &[PathBuf]) -> impl Iterator<Item = &Path> {
