@@ -10,7 +10,12 @@ fuzz_target!(|text: &str| {
         .notes
         .iter()
         .any(|note| note.severity == Severity::Error);
-    assert_eq!(translation.ignition.is_none(), failed, "{:?}", translation.notes);
+    assert_eq!(
+        translation.ignition.is_none(),
+        failed,
+        "{:?}",
+        translation.notes
+    );
     if let Some(ignition) = translation.ignition {
         assert_eq!(validate(&ignition), Ok(()), "{ignition}");
     }

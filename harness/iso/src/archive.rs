@@ -6,6 +6,7 @@ use std::io::{Cursor, Read};
 use cpio::{NewcBuilder, NewcReader, write_cpio};
 use flate2::bufread::GzDecoder;
 use liblzma::stream::{Action, Check, Status, Stream};
+use liblzma::write::XzEncoder;
 use ruzstd::decoding::StreamingDecoder;
 
 /// The file that Ignition's initramfs reads.
@@ -15,10 +16,6 @@ pub(crate) const CONFIG: &str = "config.ign";
 const MAX_UNPACKED: usize = 64 << 20;
 /// What xz may take; level 9 takes 65 MiB.
 const MAX_XZ_MEMORY: u64 = 128 << 20;
-/// The kernel takes no longer paths.
-const MAX_NAME: u32 = 4096;
-/// The length of a newc header.
-const HEADER: usize = 110;
 
 /// The regular files of an initramfs by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +30,12 @@ impl Archive {
     ///
     /// # Errors
     /// One line that says what is wrong.
-    pub fn parse(mut area: &[u8]) -> Result<Archive, String> {
+    pub fn parse(area: &[u8]) -> Result<Archive, String> {
+        Archive::parse_within(area, MAX_UNPACKED)
+    }
+
+    fn parse_within(mut area: &[u8], mut room: usize) -> Result<Archive, String> {
         let mut archive = Archive::default();
-        let mut room = MAX_UNPACKED;
         loop {
             let zeros = area.iter().take_while(|byte| **byte == 0).count();
             area = &area[zeros..];
@@ -64,11 +64,6 @@ impl Archive {
     fn add<'a>(&mut self, mut archive: &'a [u8]) -> Result<&'a [u8], String> {
         let invalid = |error: std::io::Error| format!("its cpio archive is invalid: {error}");
         loop {
-            // The crate takes memory for as long a name as the header says.
-            let name = archive.get(94..102).and_then(hexadecimal);
-            if archive.len() < HEADER || name.is_none_or(|length| length > MAX_NAME) {
-                return Err("its cpio archive is invalid or cut off".to_owned());
-            }
             let mut reader = NewcReader::new(archive).map_err(invalid)?;
             let entry = reader.entry();
             if entry.is_trailer() {
@@ -125,19 +120,19 @@ impl Archive {
                 Cursor::new(contents.as_slice()),
             ));
         }
-        let plain = write_cpio(members.into_iter(), Vec::new())
-            .map_err(|error| format!("cannot make a cpio archive: {error}"))?;
-        xz(&plain)
+        // cpio's crate flushes behind members that need padding, and xz then begins a new block: an encoder of the whole archive at
+        // once would make other bytes.
+        let encoder = Stream::new_easy_encoder(9, Check::Crc32)
+            .map_err(|error| format!("cannot compress the archive: {error}"))?;
+        let encoder = XzEncoder::new_stream(Vec::new(), encoder);
+        write_cpio(members.into_iter(), encoder)
+            .and_then(XzEncoder::finish)
+            .map_err(|error| format!("cannot make the archive: {error}"))
     }
 }
 
-fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-fn too_large() -> String {
-    format!("it unpacks to more than {} MiB", MAX_UNPACKED >> 20)
-}
+/// Of an archive that would be no config, but fill the memory.
+const TOO_LARGE: &str = "it unpacks to too much";
 
 /// Reads at most `room` bytes.
 fn unpack(reader: &mut impl Read, room: usize) -> Result<Vec<u8>, String> {
@@ -145,7 +140,7 @@ fn unpack(reader: &mut impl Read, room: usize) -> Result<Vec<u8>, String> {
     let read = reader.take(room as u64 + 1).read_to_end(&mut unpacked);
     read.map_err(|error| format!("it cannot be unpacked: {error}"))?;
     if unpacked.len() > room {
-        return Err(too_large());
+        return Err(TOO_LARGE.to_owned());
     }
     Ok(unpacked)
 }
@@ -178,7 +173,7 @@ fn unxz(packed: &[u8], room: usize) -> Result<(Vec<u8>, &[u8]), String> {
             .process_vec(rest, &mut unpacked, Action::Finish)
             .map_err(failed)?;
         if unpacked.len() > room {
-            return Err(too_large());
+            return Err(TOO_LARGE.to_owned());
         }
         if status == Status::StreamEnd {
             return Ok((unpacked, &packed[stream.total_in() as usize..]));
@@ -189,18 +184,6 @@ fn unxz(packed: &[u8], room: usize) -> Result<(Vec<u8>, &[u8]), String> {
     }
 }
 
-fn xz(plain: &[u8]) -> Result<Vec<u8>, String> {
-    let failed = |error: liblzma::stream::Error| format!("cannot compress the archive: {error}");
-    let mut stream = Stream::new_easy_encoder(9, Check::Crc32).map_err(failed)?;
-    let mut packed = Vec::new();
-    loop {
-        let rest = &plain[stream.total_in() as usize..];
-        packed.reserve(64 << 10);
-        let status = stream
-            .process_vec(rest, &mut packed, Action::Finish)
-            .map_err(failed)?;
-        if status == Status::StreamEnd {
-            return Ok(packed);
-        }
-    }
-}
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;

@@ -110,8 +110,13 @@ fn text(report: &Report) -> String {
         );
     }
     let features = iso.features.as_ref().and_then(|value| value.as_object());
-    for (name, value) in features.into_iter().flatten() {
-        lines.add("features", format_args!("{name}: {value}"));
+    let features: Vec<&str> = features
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !features.is_empty() {
+        lines.add("features", features.join(", "));
     }
     for problem in &iso.problems {
         lines.add("problems", problem);
