@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kolea_machine::MachineError;
 use kolea_model::{DiskChannel, DiskSpec, MachineSpec, Sectors};
 
+use crate::boot::{self, Edits};
 use crate::disk::{Backing, create_disk, create_overlay};
 use crate::files::names;
 use crate::hardware::Origin;
@@ -63,6 +64,12 @@ pub async fn make(
         Ok(())
     };
     steps.time("overlay", make).await?;
+    if let Origin::Image = origin {
+        let primary = drives.iter().filter(|drive| drive.primary);
+        for drive in primary {
+            boot::edit(common, &Edits::of(spec), &drive.file, files, steps).await?;
+        }
+    }
     Ok(drives)
 }
 

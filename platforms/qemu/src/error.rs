@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::boot::BootError;
+
 /// Why the QEMU platform can't be used.
 #[derive(Debug, Error)]
 pub enum QemuError {
@@ -59,6 +61,9 @@ pub enum QemuError {
         "cannot use KVM: {0}; leave out --accel kvm to let kolea fall back to emulation (slower)"
     )]
     Kvm(String),
+    /// The image can't have kernel arguments.
+    #[error(transparent)]
+    Boot(#[from] BootError),
     /// A directory could not be made or used.
     #[error("cannot {action} {}: {source}", path.display())]
     Directory {

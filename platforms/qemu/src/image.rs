@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::QemuError;
 use crate::arch::Arch;
 use crate::cache::{Cache, hex};
-use crate::esp;
 use crate::tools;
+use crate::{esp, gpt};
 
 /// An image that can be booted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +79,10 @@ pub async fn inspect(path: &Path, arch: Arch, qemu_img: &Path) -> Result<Image, 
         virtual_size: info.virtual_size,
         sector_size: None,
     };
-    let table = esp::table(&image, qemu_img).await.unwrap_or_default();
-    image.sector_size = esp::sector_size(&table);
-    if let Some(other) = esp::other_architecture(&image, &table, arch, qemu_img).await {
+    let table = gpt::table(&image, qemu_img).await.unwrap_or_default();
+    image.sector_size = gpt::sector_size(&table).and_then(|size| u64::try_from(size).ok());
+    let partitions = gpt::parse(&table).unwrap_or_default();
+    if let Some(other) = esp::other_architecture(&image, &partitions, arch, qemu_img).await {
         return Err(fault(format!(
             "it boots {} machines, not {}; give the image's architecture with --arch {}",
             other.name(),

@@ -13,6 +13,7 @@ use kolea_model::MachineSpec;
 use tokio::sync::OnceCell;
 
 use crate::arch::{Arch, FirmwareFiles};
+use crate::boot::BootPartition;
 use crate::command_line::{self, Accelerator, Config, Inputs, Memory};
 use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
@@ -47,6 +48,8 @@ pub struct Common {
     pub key: Arc<SshKey>,
     /// This host's virtiofsd, if there is one; looked for when a machine needs it.
     pub virtiofsd: OnceCell<Option<Virtiofsd>>,
+    /// The image's boot file system, looked for when a machine has kernel arguments.
+    pub boot: OnceCell<BootPartition>,
 }
 
 impl Common {

@@ -2,6 +2,7 @@
 
 mod accel;
 mod arch;
+mod boot;
 mod cache;
 mod channels;
 mod command_line;
@@ -12,6 +13,7 @@ mod drives;
 mod error;
 mod esp;
 mod files;
+mod gpt;
 mod hardware;
 mod helper;
 mod image;
@@ -42,6 +44,7 @@ mod virtiofsd;
 mod workdir;
 
 pub use arch::{check_arch, host_arch};
+pub use boot::BootError;
 pub use error::QemuError;
 pub use machine::QemuMachine;
 pub use mounts::check;

@@ -14,6 +14,7 @@ use kolea_model::{DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, Mach
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
+use crate::boot::{self, Edits};
 use crate::cache::Cache;
 use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
 use crate::disk_size::DiskSize;
@@ -53,6 +54,9 @@ pub struct QemuPlatform {
     mounts: Vec<HostMount>,
     /// What the primary disk is like if its test does not say.
     primary_disk: DiskSpec,
+    /// Kernel arguments that every machine has.
+    kernel_args: Option<String>,
+    firstboot_kernel_args: Option<String>,
     common: Common,
     work: WorkDir,
     /// Where templates of earlier runs are.
@@ -152,6 +156,8 @@ impl QemuPlatform {
             memory_mib: options.memory_mib,
             mounts,
             primary_disk,
+            kernel_args: options.kernel_args,
+            firstboot_kernel_args: options.firstboot_kernel_args,
             common: Common {
                 arch,
                 accelerator: choice.accelerator,
@@ -168,6 +174,7 @@ impl QemuPlatform {
                     SshKey::generate().map_err(|error| QemuError::Key(error.to_string()))?,
                 ),
                 virtiofsd: OnceCell::new(),
+                boot: OnceCell::new(),
             },
             work,
             store,
@@ -185,6 +192,22 @@ impl QemuPlatform {
             .map_err(|error| format!("primaryDisk: the image's {error}"))?;
         if disks(&spec).any(|disk| disk.multipath) {
             nbd::find().map_err(|error| format!("mpath: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the image can be changed as these tests need it, and as the options say (kernel arguments). Nothing of it is
+    /// looked at if they need no change.
+    pub async fn check_image<'a>(
+        &self,
+        needs: impl IntoIterator<Item = &'a MachineNeeds>,
+    ) -> Result<(), QemuError> {
+        for needs in needs {
+            let edits = Edits::of(&self.resolve(needs));
+            if !edits.is_empty() {
+                let partition = boot::partition(&self.common, self.work.path()).await?;
+                partition.check(&edits)?;
+            }
         }
         Ok(())
     }
@@ -303,8 +326,11 @@ impl Platform for QemuPlatform {
             nics: needs.additional_nics,
             usernet: None,
             private_network: needs.private_network,
-            kernel_args: needs.kernel_args.clone(),
-            firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
+            kernel_args: boot::joined(self.kernel_args.as_deref(), needs.kernel_args.as_deref()),
+            firstboot_kernel_args: boot::joined(
+                self.firstboot_kernel_args.as_deref(),
+                needs.firstboot_kernel_args.as_deref(),
+            ),
             tpm: false,
             hostname: "qemu0".to_owned(),
         }

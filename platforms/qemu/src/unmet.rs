@@ -10,11 +10,6 @@ pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
     let has_numa = Arch::from_name(arch).is_ok_and(Arch::has_numa);
     let asked = [
         ("additionalNics", needs.additional_nics > 0),
-        ("appendKernelArgs", needs.kernel_args.is_some()),
-        (
-            "appendFirstbootKernelArgs",
-            needs.firstboot_kernel_args.is_some(),
-        ),
         ("bootFrom", needs.boot_from.is_some()),
         ("instanceType", needs.instance_type.is_some()),
         ("numaNodes", needs.numa && !has_numa),

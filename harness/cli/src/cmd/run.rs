@@ -95,6 +95,9 @@ pub fn start(
             .check(&test.needs)
             .map_err(|error| Failure::usage(anyhow!("{}: {error}", test.name)))?;
     }
+    runtime
+        .block_on(platform.check_image(selected.run.iter().map(|test| &test.needs)))
+        .map_err(Failure::usage)?;
     let accelerator = platform.facts().properties.get("accelerator").cloned();
     let stream = stream(accelerator.as_deref(), &image);
 

@@ -20,7 +20,10 @@ impl Args {
         let options = options(drive, 0);
         match drive.spec.channel {
             DiskChannel::Virtio => {
-                self.add("-device", format!("{},drive={id}{options}", self.arch.virtio("blk")));
+                self.add(
+                    "-device",
+                    format!("{},drive={id}{options}", self.arch.virtio("blk")),
+                );
             }
             DiskChannel::Nvme => self.add("-device", format!("nvme,drive={id}{options}")),
             DiskChannel::Scsi => {
@@ -109,7 +112,7 @@ mod tests {
 
     /// The arguments of disks, the last of which is the primary one. Descriptors of sockets count from 8.
     fn line(disks: &[&str]) -> String {
-        let mut args = Args::default();
+        let mut args = Args::new(crate::arch::Arch::X86_64);
         let mut socket = 8..;
         for (index, disk) in disks.iter().enumerate() {
             let spec = DiskSpec::parse_primary(disk).unwrap();
@@ -122,7 +125,7 @@ mod tests {
                 spec,
             });
         }
-        shell_quoted("q".as_ref(), &args.0)
+        shell_quoted("q".as_ref(), &args.words)
     }
 
     #[test]
