@@ -1,6 +1,7 @@
 //! Times what is done with a machine, for traces.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,6 +106,10 @@ impl Machine for Traced {
 
     fn ssh_login(&self) -> Option<SshLogin> {
         self.machine.ssh_login()
+    }
+
+    fn host_address(&self, guest_port: u16) -> Option<SocketAddr> {
+        self.machine.host_address(guest_port)
     }
 
     async fn stop(&self) -> String {

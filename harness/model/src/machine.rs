@@ -40,10 +40,22 @@ pub struct MachineNeeds {
     /// Whether it is on a private network with the test's other machines (compiled-in tests).
     #[serde(default)]
     pub private_network: bool,
+    /// Ports of the guest that are to be reached from the host besides that of SSH (compiled-in tests).
+    #[serde(default)]
+    pub host_forwards: Vec<HostForward>,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
     pub skip_base_checks: bool,
+}
+
+/// A TCP port of the guest that can be reached on the host's 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HostForward {
+    /// The guest's port.
+    pub guest: u16,
+    /// The host's port; one that is free if none. A port that is named is no other test's as long as this one runs.
+    pub host: Option<u16>,
 }
 
 /// The firmware that starts the machine.
@@ -144,6 +156,9 @@ pub struct MachineSpec {
     /// Whether it is on a private network with other machines of its group.
     #[serde(default)]
     pub private_network: bool,
+    /// Ports of the guest that can be reached from the host besides that of SSH.
+    #[serde(default)]
+    pub host_forwards: Vec<HostForward>,
     /// Kernel arguments for every boot.
     #[serde(default)]
     pub kernel_args: Option<String>,

@@ -310,6 +310,7 @@ impl Platform for FakePlatform {
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
             private_network: needs.private_network,
+            host_forwards: needs.host_forwards.clone(),
             kernel_args: needs.kernel_args.clone(),
             firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
             hostname: "fake".to_owned(),

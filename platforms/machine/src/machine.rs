@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -185,6 +186,11 @@ pub trait Machine: Debug + Send + Sync {
     /// clone does not have our key. A machine stays as it is for as long as somebody is in it, since nothing of it has a
     /// time limit; but its lines have to be read meanwhile.
     fn ssh_login(&self) -> Option<SshLogin> {
+        None
+    }
+
+    /// Where on this host a port of the guest can be reached, if it is forwarded (`MachineSpec::host_forwards`, and 22).
+    fn host_address(&self, _guest_port: u16) -> Option<SocketAddr> {
         None
     }
 

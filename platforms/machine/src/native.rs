@@ -58,10 +58,13 @@ impl fmt::Debug for NativeTest {
 impl NativeTest {
     /// The test as suites and reports see it: exclusive, unrestricted, with the machines that it asks for.
     pub fn test_case(&self) -> TestCase {
+        let needs = (self.needs)();
+        let forwards = needs.host_forwards.iter();
         TestCase {
             description: self.description.to_owned(),
             tags: self.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            needs: (self.needs)(),
+            host_ports: forwards.filter_map(|forward| forward.host).collect(),
+            needs,
             machines: self.machines,
             ..TestCase::new(self.name, TestSource::Native)
         }

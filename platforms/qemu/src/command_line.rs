@@ -149,7 +149,7 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         args.drive(drive);
     }
     args.config(&inputs.config);
-    args.nics(spec);
+    args.nics(spec, devices.network.as_ref());
     args.mounts(&spec.mounts, devices);
 
     args.add(

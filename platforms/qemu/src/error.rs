@@ -56,6 +56,14 @@ pub enum QemuError {
     /// A directory of the host that can't be given to the guests.
     #[error("--qemu-bind-ro: {0}")]
     Mount(String),
+    /// A network for the primary interface that it can't have.
+    #[error("cannot give machines the network {network:?} (--usernet-addr): {message}")]
+    Usernet {
+        /// What was asked for.
+        network: String,
+        /// What is wrong with it and what to do.
+        message: String,
+    },
     /// `--accel kvm` was asked for, and KVM does not work.
     #[error(
         "cannot use KVM: {0}; leave out --accel kvm to let kolea fall back to emulation (slower)"

@@ -46,12 +46,21 @@ pub struct Devices {
     pub firmware: Option<FirmwareFiles>,
     /// The control socket of a TPM.
     pub tpm: Option<i32>,
-    /// The socket into the private network.
-    pub network: Option<i32>,
+    /// The interface in the private network.
+    pub network: Option<PrivateNic>,
     /// How directories of the host get into the guest; none do without.
     pub transport: Option<Transport>,
     /// The sockets of those directories' servers, in order, if they have any.
     pub mounts: Vec<i32>,
+}
+
+/// An interface in a private network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateNic {
+    /// The socket that frames go through.
+    pub fd: i32,
+    /// Its address, as the guest sees it.
+    pub mac: String,
 }
 
 /// The descriptors that QEMU inherits besides the fixed ones.

@@ -40,6 +40,7 @@ mod tools;
 mod unit_name;
 mod unmet;
 mod unplug;
+mod usernet;
 mod virtiofsd;
 mod workdir;
 

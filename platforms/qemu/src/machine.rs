@@ -1,6 +1,7 @@
 //! A machine in QEMU.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,8 @@ pub struct QemuMachine {
     pub(crate) id: String,
     pub(crate) dir: PathBuf,
     pub(crate) target: SshTarget,
+    /// The host's ports that are forwarded to the guest, by the guest's.
+    pub(crate) forwards: BTreeMap<u16, u16>,
     pub(crate) signs: Arc<Signs>,
     pub(crate) lines: Mutex<Option<mpsc::Receiver<Line>>>,
     pub(crate) session: Mutex<Option<Arc<SshSession>>>,
@@ -286,6 +289,11 @@ impl Machine for QemuMachine {
             user: self.target.user.clone(),
             private_key: self.target.key.private_openssh(),
         })
+    }
+
+    fn host_address(&self, guest_port: u16) -> Option<SocketAddr> {
+        let port = self.forwards.get(&guest_port)?;
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))
     }
 
     async fn stop(&self) -> String {

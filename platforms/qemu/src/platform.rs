@@ -26,7 +26,7 @@ use crate::start::Lives;
 use crate::templates::{self, Store, TemplateKey};
 use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
-use crate::{QemuError, accel, drives, image, machine_type, mounts, nbd, sectors, tools};
+use crate::{QemuError, accel, drives, image, machine_type, mounts, nbd, sectors, tools, usernet};
 
 /// What QEMU needs beside the guest's memory, in MiB: itself (about 60 MiB measured), device state, page tables, and
 /// the page cache of the overlay that can't be dropped at once.
@@ -50,6 +50,8 @@ pub struct QemuPlatform {
     facts: PlatformFacts,
     firmware: Firmware,
     memory_mib: Option<u64>,
+    /// The network of every machine's primary interface.
+    usernet: Option<String>,
     /// Directories of the host that every machine has.
     mounts: Vec<HostMount>,
     /// What the primary disk is like if its test does not say.
@@ -81,6 +83,9 @@ impl QemuPlatform {
             Firmware::Bios => None,
             Firmware::Uefi | Firmware::UefiSecure => Some(arch.uefi()?),
         };
+        if let Some(network) = &options.usernet {
+            usernet::check(network)?;
+        }
         let mounts = absolute(&options.mounts);
         mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
@@ -154,6 +159,7 @@ impl QemuPlatform {
             },
             firmware,
             memory_mib: options.memory_mib,
+            usernet: options.usernet,
             mounts,
             primary_disk,
             kernel_args: options.kernel_args,
@@ -324,8 +330,9 @@ impl Platform for QemuPlatform {
             primary_disk: drives::primary_disk(needs.primary_disk.as_ref(), &self.primary_disk),
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
-            usernet: None,
+            usernet: self.usernet.clone(),
             private_network: needs.private_network,
+            host_forwards: needs.host_forwards.clone(),
             kernel_args: boot::joined(self.kernel_args.as_deref(), needs.kernel_args.as_deref()),
             firstboot_kernel_args: boot::joined(
                 self.firstboot_kernel_args.as_deref(),

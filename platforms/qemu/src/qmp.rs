@@ -4,7 +4,7 @@
 //! nothing else. Events that are not known here are ignored, so a newer QEMU is as good as an older one. Why not the
 //! qapi crate: docs/decisions/0001-own-qmp-client.md.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -12,6 +12,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
+
+/// The guest's port for SSH.
+pub const SSH_PORT: u16 = 22;
 
 /// Why a command has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -107,30 +110,34 @@ impl Qmp {
         answer.await.map_err(|_| QmpError::Closed)?
     }
 
-    /// The host's port that is forwarded to the guest's SSH port.
-    pub async fn ssh_port(&self) -> Result<u16, QmpError> {
+    /// The host's ports that are forwarded to the guest, by the guest's; that of SSH is among them.
+    pub async fn forwards(&self) -> Result<BTreeMap<u16, u16>, QmpError> {
         const COMMAND: &str = "human-monitor-command";
         let answer = self
             .execute(COMMAND, json!({ "command-line": "info usernet" }))
             .await?;
         let text = answer.as_str().unwrap_or_default();
-        forwarded_port(text).ok_or_else(|| QmpError::Refused {
-            command: "info usernet".to_owned(),
-            message: format!("no forwarded port in its answer: {}", text.trim()),
-        })
+        let forwards = forwards(text);
+        if !forwards.contains_key(&SSH_PORT) {
+            return Err(QmpError::Refused {
+                command: "info usernet".to_owned(),
+                message: format!("no port for SSH in its answer: {}", text.trim()),
+            });
+        }
+        Ok(forwards)
     }
 }
 
-/// Finds the forward in `info usernet`: a row such as `TCP[HOST_FORWARD]  13  127.0.0.1 45043  10.0.2.15  22  0  0`.
-fn forwarded_port(text: &str) -> Option<u16> {
-    text.lines().find_map(|line| {
+/// Finds the forwards in `info usernet`: rows such as `TCP[HOST_FORWARD]  13  127.0.0.1 45043  10.0.2.15  22  0  0`.
+fn forwards(text: &str) -> BTreeMap<u16, u16> {
+    let row = |line: &str| {
         let mut words = line.split_whitespace();
-        (words.next()? == "TCP[HOST_FORWARD]")
+        let host = (words.next()? == "TCP[HOST_FORWARD]")
             .then(|| words.nth(2))
-            .flatten()?
-            .parse()
-            .ok()
-    })
+            .flatten()?;
+        Some((words.nth(1)?.parse().ok()?, host.parse().ok()?))
+    };
+    text.lines().filter_map(row).collect()
 }
 
 async fn connection(

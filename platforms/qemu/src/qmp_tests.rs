@@ -110,9 +110,11 @@ async fn a_refusal_and_a_death_are_told_apart() {
 }
 
 #[test]
-fn the_forwarded_port_is_found() {
-    let text = "Hub -1 (eth0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
+fn forwarded_ports_are_found() {
+    let text = "Hub -1 (eth1):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n\
+                Hub -1 (eth0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
+                TCP[HOST_FORWARD]  11       127.0.0.1  2049       10.0.2.15  2049     0     0\r\n  \
                 TCP[HOST_FORWARD]  10       127.0.0.1 36807       10.0.2.15    22     0     0\r\n";
-    assert_eq!(forwarded_port(text), Some(36807));
-    assert_eq!(forwarded_port("nothing"), None);
+    assert_eq!(forwards(text), BTreeMap::from([(22, 36807), (2049, 2049)]));
+    assert!(forwards("nothing").is_empty());
 }

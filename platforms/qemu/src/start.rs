@@ -1,5 +1,6 @@
 //! Starting QEMU and everything that reads from it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -25,7 +26,7 @@ use crate::machine::{Leash, QemuMachine, Taps};
 use crate::oom::OomCounters;
 use crate::process;
 use crate::pumps::{self, Artifact, JournalState, Listeners, Tail};
-use crate::qmp::{Qmp, QmpError};
+use crate::qmp::{Qmp, QmpError, SSH_PORT};
 use crate::signs::Signs;
 use crate::steps::Steps;
 use crate::supervisor::{Life, Supervised, supervise};
@@ -169,6 +170,7 @@ pub async fn start(
             key: Arc::clone(&common.key),
             keepalive: KEEPALIVE,
         },
+        forwards: BTreeMap::new(),
         signs,
         lines: Mutex::new(Some(receiver)),
         session: Mutex::new(None),
@@ -195,9 +197,11 @@ impl Started {
 
     /// Waits until the monitor answers, which is when the machine has been made; a QEMU that could not make it ends instead.
     pub async fn made(&mut self) -> Result<(), MachineError> {
-        match self.machine.qmp.ssh_port().await {
-            Ok(port) => {
+        match self.machine.qmp.forwards().await {
+            Ok(forwards) => {
+                let port = forwards.get(&SSH_PORT).copied().unwrap_or_default();
                 self.machine.target.address.set_port(port);
+                self.machine.forwards = forwards;
                 Ok(())
             }
             Err(error) => Err(self.failed(&error).await),

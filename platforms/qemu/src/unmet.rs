@@ -9,7 +9,6 @@ use crate::arch::Arch;
 pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
     let has_numa = Arch::from_name(arch).is_ok_and(Arch::has_numa);
     let asked = [
-        ("additionalNics", needs.additional_nics > 0),
         ("bootFrom", needs.boot_from.is_some()),
         ("instanceType", needs.instance_type.is_some()),
         ("numaNodes", needs.numa && !has_numa),
@@ -48,6 +47,6 @@ mod tests {
         assert_eq!(unmet(&needs, "x86_64"), None);
         assert_eq!(unmet(&needs, "s390x").as_deref(), Some("numaNodes"));
         needs.additional_nics = 1;
-        assert_eq!(unmet(&needs, "aarch64").as_deref(), Some("additionalNics"));
+        assert_eq!(unmet(&needs, "aarch64"), None);
     }
 }

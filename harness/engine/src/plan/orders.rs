@@ -118,6 +118,7 @@ pub(super) fn resolve(platform: Option<&dyn Platform>, needs: &MachineNeeds) -> 
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
             private_network: needs.private_network,
+            host_forwards: needs.host_forwards.clone(),
             kernel_args: needs.kernel_args.clone(),
             firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
             ..MachineSpec::default()

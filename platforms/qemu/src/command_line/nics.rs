@@ -1,22 +1,114 @@
 //! Network interfaces.
 
+use std::fmt::Write as _;
+
 use kolea_model::MachineSpec;
 
 use super::args::Args;
+use crate::hardware::PrivateNic;
 
 impl Args {
     /// All network interfaces.
-    pub fn nics(&mut self, spec: &MachineSpec) {
-        // Port 0: the kernel picks a free one, and the monitor is asked which.
+    pub fn nics(&mut self, spec: &MachineSpec, private: Option<&PrivateNic>) {
         let restrict = if spec.internet { "" } else { ",restrict=on" };
-        self.add(
-            "-netdev",
-            format!(
-                "user,id=eth0,hostfwd=tcp:127.0.0.1:0-:22,hostname={}{restrict}",
-                spec.hostname
-            ),
-        );
+        let mut primary = "user,id=eth0".to_owned();
+        if let Some(network) = &spec.usernet {
+            let _infallible = write!(primary, ",net={network}");
+        }
+        // Port 0: the kernel picks a free one, and the monitor is asked which.
+        primary.push_str(",hostfwd=tcp:127.0.0.1:0-:22");
+        for forward in &spec.host_forwards {
+            let (host, guest) = (forward.host.unwrap_or_default(), forward.guest);
+            let _infallible = write!(primary, ",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
+        }
+        let _infallible = write!(primary, ",hostname={}{restrict}", spec.hostname);
+        self.add("-netdev", primary);
         let device = self.arch.virtio("net");
         self.add("-device", format!("{device},netdev=eth0"));
+        // Each on a network of its own. Tests know kola's addresses.
+        for number in 1..=spec.nics {
+            let (address, mac) = (30 + number, number - 1);
+            self.add(
+                "-netdev",
+                format!("user,id=eth{number},dhcpstart=10.0.2.{address}{restrict}"),
+            );
+            self.add(
+                "-device",
+                format!("{device},netdev=eth{number},mac=52:55:00:d1:56:{mac:02x}"),
+            );
+        }
+        if let Some(PrivateNic { fd, mac }) = private {
+            self.add("-netdev", format!("socket,id=private,fd={fd}"));
+            self.add("-device", format!("{device},netdev=private,mac={mac}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use kolea_model::HostForward;
+
+    use super::super::args::shell_quoted;
+    use super::*;
+
+    fn line(spec: &MachineSpec, private: Option<&PrivateNic>) -> String {
+        let mut args = Args::new(crate::arch::Arch::X86_64);
+        args.nics(spec, private);
+        shell_quoted(OsStr::new("qemu"), &args.words)
+    }
+
+    #[test]
+    fn additional_ones_are_kolas_but_restricted() {
+        let mut spec = MachineSpec {
+            hostname: "qemu0".to_owned(),
+            nics: 2,
+            ..MachineSpec::default()
+        };
+        assert_eq!(
+            line(&spec, None),
+            "qemu -netdev user,id=eth0,hostfwd=tcp:127.0.0.1:0-:22,hostname=qemu0,restrict=on -device virtio-net-pci,netdev=eth0 \
+             -netdev user,id=eth1,dhcpstart=10.0.2.31,restrict=on -device virtio-net-pci,netdev=eth1,mac=52:55:00:d1:56:00 \
+             -netdev user,id=eth2,dhcpstart=10.0.2.32,restrict=on -device virtio-net-pci,netdev=eth2,mac=52:55:00:d1:56:01"
+        );
+        spec.internet = true;
+        assert!(!line(&spec, None).contains("restrict"));
+    }
+
+    #[test]
+    fn forwards_are_on_this_host_only() {
+        let forward = |guest, host| HostForward { guest, host };
+        let spec = MachineSpec {
+            hostname: "qemu1".to_owned(),
+            usernet: Some("192.168.76.0/24".to_owned()),
+            host_forwards: vec![forward(8080, None), forward(2049, Some(2049))],
+            ..MachineSpec::default()
+        };
+        assert_eq!(
+            line(&spec, None),
+            "qemu -netdev user,id=eth0,net=192.168.76.0/24,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:0-:8080,\
+             hostfwd=tcp:127.0.0.1:2049-:2049,hostname=qemu1,restrict=on -device virtio-net-pci,netdev=eth0"
+        );
+    }
+
+    #[test]
+    fn the_private_one_comes_last() {
+        let spec = MachineSpec {
+            nics: 1,
+            ..MachineSpec::default()
+        };
+        let private = PrivateNic {
+            fd: 8,
+            mac: "52:55:00:d1:57:01".to_owned(),
+        };
+        let line = line(&spec, Some(&private));
+        assert!(
+            line.ends_with(
+                "mac=52:55:00:d1:56:00 -netdev socket,id=private,fd=8 \
+                 -device virtio-net-pci,netdev=private,mac=52:55:00:d1:57:01"
+            ),
+            "{line}"
+        );
     }
 }
