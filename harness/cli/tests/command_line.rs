@@ -398,24 +398,24 @@ fn an_unsupported_test_is_skipped_unless_it_was_named() {
     let dir = tree();
     write_test(
         dir.path(),
-        "nics",
-        "## kola:\n##   additionalNics: 2",
+        "cloud",
+        "## kola:\n##   instanceType: m5.large",
         "true",
     );
     let (stdout, stderr) = status(&run_in(dir.path(), &["run", "--dry-run"]), 0);
     assert!(
-        stdout.contains("nics: not supported yet: additionalNics"),
+        stdout.contains("cloud: not supported yet: instanceType"),
         "{stdout}"
     );
-    assert_eq!(stderr.matches("additionalNics (1)").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("instanceType (1)").count(), 1, "{stderr}");
     let name = format!(
-        "ext.{}.nics",
+        "ext.{}.cloud",
         dir.path().file_name().unwrap().to_str().unwrap()
     );
     let (_, stderr) = status(&run_in(dir.path(), &["run", "--dry-run", &name]), 2);
     assert!(stderr.contains("not supported yet"), "{stderr}");
     let (stdout, _) = status(&run_in(dir.path(), &["list", "--why"]), 0);
-    let why = stdout.lines().find(|line| line.contains(".nics")).unwrap();
+    let why = stdout.lines().find(|line| line.contains(".cloud")).unwrap();
     assert!(why.contains("not supported yet"), "{why}");
 }
 

@@ -22,7 +22,6 @@ use kolea_model::{HostMount, MachineNeeds};
 use crate::hardware::{Hardware, Places};
 use crate::launch::Common;
 use crate::unit_name::mount_unit;
-use crate::usernet;
 use crate::virtiofsd::Virtiofsd;
 
 /// The longest name of a device that both mechanisms take, in bytes (9p's; virtiofs has 36).
@@ -71,7 +70,6 @@ pub async fn share(
 ///
 /// That is something else than [`unmet`](crate::unmet), which tells what no machine of the platform has.
 pub fn check(needs: &MachineNeeds) -> Result<(), String> {
-    usernet::check_needs(needs)?;
     check_mounts(&needs.mounts).map_err(|error| format!("bindMountHostRO: {error}"))
 }
 

@@ -1,13 +1,9 @@
-//! The networks that QEMU itself makes for a machine (`-netdev user`): what can be asked of them.
+//! The network that QEMU itself makes for a machine (`-netdev user`): which it can be.
 
 use std::net::Ipv4Addr;
 
-use kolea_model::MachineNeeds;
-
 use crate::QemuError;
 
-/// The most interfaces that a machine can have besides its primary one (kola's bound). Each is a device on the PCI bus.
-const MOST_NICS: u32 = 16;
 /// The smallest network that QEMU's addresses fit into: the guest gets the 15th.
 const MOST_BITS: u8 = 27;
 /// The largest that QEMU takes.
@@ -44,17 +40,6 @@ pub fn check(network: &str) -> Result<(), QemuError> {
     Ok(())
 }
 
-/// Whether a machine can have what a test asks of its interfaces; an error is one line.
-pub fn check_needs(needs: &MachineNeeds) -> Result<(), String> {
-    if needs.additional_nics > MOST_NICS {
-        return Err(format!(
-            "additionalNics: a machine can have {MOST_NICS} at most, not {}",
-            needs.additional_nics
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,15 +63,5 @@ mod tests {
             assert!(error.contains("(--usernet-addr)"), "{error}");
             assert!(error.contains(part), "{error}");
         }
-    }
-
-    #[test]
-    fn a_bus_has_an_end() {
-        let needs = |additional_nics| MachineNeeds {
-            additional_nics,
-            ..MachineNeeds::default()
-        };
-        assert_eq!(check_needs(&needs(16)), Ok(()));
-        assert!(check_needs(&needs(17)).unwrap_err().contains("16 at most"));
     }
 }
