@@ -137,7 +137,6 @@ pub(crate) async fn launch<'a>(
                     owner: order.owner.to_owned(),
                     dir: order.dir.to_path_buf(),
                     template: Arc::clone(&frozen.template),
-                    network: None,
                 };
                 run.platform.launch_clone(request).await
             }

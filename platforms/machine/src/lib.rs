@@ -19,7 +19,7 @@ pub use machine::{
     BootId, Exec, ExecOutput, JournalEntry, Line, Machine, PRIMARY_DISK, RunBy, SshLogin, Step,
 };
 pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
-pub use network::PrivateNetwork;
+pub use network::{Attachment, Cable, PrivateNetwork};
 pub use platform::{
     CloneRequest, GuestFacts, LaunchRequest, Platform, PlatformFacts, Provision, Template,
     TemplateOrder, Unit,

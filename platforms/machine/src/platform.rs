@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use kolea_model::{MachineNeeds, MachineSpec, UserConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Machine, MachineError, PrivateNetwork};
+use crate::{Attachment, Machine, MachineError, PrivateNetwork};
 
 /// What is the same for every machine of a platform during a run.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +58,8 @@ pub struct LaunchRequest {
     pub provision: Provision,
     /// Whether it may be frozen later ([`Platform::freeze`]).
     pub freezable: bool,
-    /// The network that it shares with its group's other machines (`MachineSpec::private_network`).
-    pub network: Option<Arc<dyn PrivateNetwork>>,
+    /// Its place in its group's network (`MachineSpec::private_network`).
+    pub network: Option<Attachment>,
 }
 
 /// An order for a clone.
@@ -71,8 +71,6 @@ pub struct CloneRequest {
     pub dir: PathBuf,
     /// What it is restored from.
     pub template: Arc<dyn Template>,
-    /// The network that it shares with its group's other machines (`MachineSpec::private_network`).
-    pub network: Option<Arc<dyn PrivateNetwork>>,
 }
 
 /// What a template is of: equal orders give equal machines.
@@ -130,7 +128,12 @@ pub trait Platform: Debug + Send + Sync {
     /// What is the same for every machine.
     fn facts(&self) -> &PlatformFacts;
 
-    /// The spec of a machine for these needs.
+    /// The host name of a group's machine, by its number (kola's, for QEMU).
+    fn hostname(&self, machine: u32) -> String {
+        format!("{}{machine}", self.facts().name)
+    }
+
+    /// The spec of a machine for these needs: the first of its group.
     fn resolve(&self, needs: &MachineNeeds) -> MachineSpec;
 
     /// What a machine costs the host at most, in MiB: the guest's memory and what its processes need besides.

@@ -90,7 +90,6 @@ async fn main() -> Result<(), Failure> {
                 owner: "clone".to_owned(),
                 dir: dir.clone(),
                 template: Arc::clone(&template),
-                network: None,
             })
             .await?;
         at("a clone runs");

@@ -17,13 +17,14 @@ use crate::boot::BootPartition;
 use crate::command_line::{self, Accelerator, Config, Inputs, Memory};
 use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
-use crate::hardware::{self, Origin, Places};
+use crate::hardware::{self, Hardware, Origin, Places, PrivateNic};
 use crate::image::Image;
 use crate::machine::QemuMachine;
 use crate::mounts::Transport;
 use crate::pumps::JournalState;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
+use crate::switch::Switch;
 use crate::templates;
 use crate::templates::{Store, names as template_names};
 use crate::virtiofsd::Virtiofsd;
@@ -88,7 +89,8 @@ pub async fn launch(
         files: files.path(),
         artefacts: &dir,
     };
-    let hardware = hardware::make(common, &request.spec, Origin::Image, places, &steps).await?;
+    let mut hardware = hardware::make(common, &request.spec, Origin::Image, places, &steps).await?;
+    plug_in(&request, &mut hardware)?;
     let transport = hardware.devices.transport;
     let config = templates::ignition(
         common,
@@ -131,6 +133,24 @@ pub async fn launch(
         }
         Err(error) => Err(error),
         Ok(()) => Ok(started.finish()),
+    }
+}
+
+/// Connects the machine with its group's network, if it is to have one.
+fn plug_in(request: &LaunchRequest, hardware: &mut Hardware) -> Result<(), MachineError> {
+    match (&request.network, request.spec.private_network) {
+        (None, false) => Ok(()),
+        (Some(attachment), true) => {
+            let plug = Switch::plug(attachment, &request.spec.hostname)?;
+            hardware.devices.network = Some(PrivateNic {
+                fd: hardware.inherited.add(plug.socket),
+                mac: plug.mac,
+            });
+            Ok(())
+        }
+        _ => Err(MachineError::Harness(
+            "a machine has a private network, or is to have one, but not both".to_owned(),
+        )),
     }
 }
 

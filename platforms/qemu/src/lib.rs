@@ -35,6 +35,7 @@ mod socket;
 mod start;
 mod steps;
 mod supervisor;
+mod switch;
 mod templates;
 mod tools;
 mod unit_name;

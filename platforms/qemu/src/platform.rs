@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use async_trait::async_trait;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{
-    CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
-    TemplateOrder,
+    CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, PrivateNetwork,
+    Template, TemplateOrder,
 };
 use kolea_model::{DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, MachineSpec};
 use tokio::sync::OnceCell;
@@ -23,6 +23,7 @@ use crate::machine::QemuMachine;
 use crate::nbd::NBD_MIB;
 use crate::options::QemuOptions;
 use crate::start::Lives;
+use crate::switch::Switch;
 use crate::templates::{self, Store, TemplateKey};
 use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
@@ -339,7 +340,7 @@ impl Platform for QemuPlatform {
                 needs.firstboot_kernel_args.as_deref(),
             ),
             tpm: false,
-            hostname: "qemu0".to_owned(),
+            hostname: self.hostname(0),
         }
     }
 
@@ -374,10 +375,14 @@ impl Platform for QemuPlatform {
     fn not_clonable(&self, spec: &MachineSpec) -> Option<String> {
         // virtiofsd's files are open outside of QEMU, and QEMU's own 9p refuses to be saved while it is mounted.
         let mounted = !spec.mounts.is_empty();
+        let own = || {
+            "each machine on a private network has an address of its own, which clones cannot be given".to_owned()
+        };
         mounted
             .then_some("a machine with directories of the host in it cannot be frozen")
             .or_else(|| unfreezable(spec))
             .map(str::to_owned)
+            .or_else(|| spec.private_network.then(own))
             .or_else(|| not_clonable(&self.common.qemu_version))
     }
 
@@ -438,6 +443,10 @@ impl Platform for QemuPlatform {
         let machine =
             templates::launch_clone(&self.common, self.work.path(), request, &self.lives).await?;
         Ok(Arc::new(machine))
+    }
+
+    async fn private_network(&self) -> Result<Arc<dyn PrivateNetwork>, MachineError> {
+        Ok(Arc::new(Switch::new()))
     }
 
     async fn close(&self) -> Vec<String> {

@@ -89,7 +89,6 @@ impl Run {
             owner: "test".to_owned(),
             dir: dir().join(self.name),
             template: Arc::clone(&self.template),
-            network: None,
         };
         let clone = self.platform.launch_clone(request);
         timeout(PATIENCE, clone).await.unwrap().unwrap()
