@@ -1,23 +1,36 @@
-//! Who may start next: a slot has to be free, the machine's memory, and the host's ports that its tests want for themselves; of
+//! Who may start next: a slot has to be free for each of its machines, their memory, and the host's ports that its tests want for themselves; of
 //! those for whom all are, the most urgent.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// How many groups may overtake one that waits for memory, per slot. After that it is next, so a big machine waits
+/// How many groups may overtake one that waits for memory or slots, per slot. After that it is next, so a big machine waits
 /// for at most this many rounds of smaller ones.
 const OVERTAKES_PER_SLOT: usize = 2;
 
 /// What an item takes from the others while it runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
+    /// Machines at the same time. Who has more than there are slots waits for all of these.
+    pub machines: usize,
     /// Memory, in MiB.
     pub memory: u64,
     /// Ports of the host.
     pub ports: BTreeSet<u16>,
 }
 
+impl Default for Share {
+    /// One machine, and nothing else.
+    fn default() -> Self {
+        Share {
+            machines: 1,
+            memory: 0,
+            ports: BTreeSet::new(),
+        }
+    }
+}
+
 impl Share {
-    /// Memory alone.
+    /// A machine with so much memory.
     #[cfg(test)]
     fn of(memory: u64) -> Self {
         Share {
@@ -68,6 +81,8 @@ impl<T> Admission<T> {
         if share.memory > self.budget {
             return Err(item);
         }
+        let machines = share.machines.clamp(1, self.slots);
+        let share = Share { machines, ..share };
         let place = self
             .queue
             .partition_point(|waiting| waiting.priority >= priority);
@@ -112,7 +127,7 @@ impl<T> Admission<T> {
         if self.used_slots >= self.slots || !self.exchanging.is_empty() {
             return None;
         }
-        let free = self.budget - self.used_memory;
+        let (free_slots, free) = (self.slots - self.used_slots, self.budget - self.used_memory);
         let patience = self.slots * OVERTAKES_PER_SLOT;
         let mut chosen = None;
         let mut overtaken = Vec::new();
@@ -120,7 +135,7 @@ impl<T> Admission<T> {
             if !waiting.share.ports.is_disjoint(&self.used_ports) {
                 continue;
             }
-            if waiting.share.memory <= free {
+            if waiting.share.memory <= free && waiting.share.machines <= free_slots {
                 chosen = Some(index);
                 break;
             }
@@ -134,7 +149,7 @@ impl<T> Admission<T> {
             self.queue[index].overtaken += 1;
         }
         let waiting = self.queue.remove(index)?;
-        self.used_slots += 1;
+        self.used_slots += waiting.share.machines;
         self.used_memory += waiting.share.memory;
         self.used_ports.extend(&waiting.share.ports);
         Some((waiting.item, waiting.share))
@@ -142,7 +157,7 @@ impl<T> Admission<T> {
 
     /// Gives back what [`Admission::take`] gave.
     pub fn release(&mut self, share: &Share) {
-        self.used_slots -= 1;
+        self.used_slots -= share.machines;
         self.used_memory -= share.memory;
         self.used_ports.retain(|port| !share.ports.contains(port));
     }
@@ -224,6 +239,7 @@ mod tests {
         Share {
             memory,
             ports: ports.iter().copied().collect(),
+            ..Share::default()
         }
     }
 
@@ -275,13 +291,13 @@ mod tests {
         fn the_budget_holds_and_everybody_gets_a_turn(
             slots in 1usize..6,
             wishes in proptest::collection::vec(
-                (1u64..120, 0u8..4, proptest::collection::btree_set(1u16..4, 0..3)), 1..40),
+                (1u64..120, 0u8..4, 1usize..4, proptest::collection::btree_set(1u16..4, 0..3)), 1..40),
             order in proptest::collection::vec((0usize..100, proptest::option::weighted(0.2, 1u64..100)), 200),
         ) {
             let mut admission = Admission::new(slots, 100);
             let mut rejected = 0;
-            for (index, (memory, priority, ports)) in wishes.iter().enumerate() {
-                let share = Share { memory: *memory, ports: ports.clone() };
+            for (index, (memory, priority, machines, ports)) in wishes.iter().enumerate() {
+                let share = Share { machines: *machines, memory: *memory, ports: ports.clone() };
                 if admission.push(index, share, f64::from(*priority)).is_err() {
                     prop_assert!(*memory > 100);
                     rejected += 1;
@@ -300,7 +316,8 @@ mod tests {
                     running.push((index as u64, share));
                     started += 1;
                 }
-                prop_assert!(running.len() + waiting.len() <= slots);
+                let machines = running.iter().chain(&waiting).map(|(_, share)| share.machines);
+                prop_assert!(machines.sum::<usize>() <= slots);
                 prop_assert!(running.iter().map(|(_, share)| share.memory).sum::<u64>() <= 100);
                 let all = || running.iter().chain(&waiting).flat_map(|(_, share)| &share.ports);
                 prop_assert_eq!(all().count(), all().collect::<BTreeSet<_>>().len());

@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub members: Vec<Member>,
     /// What its machines are made of.
     pub spec: MachineSpec,
+    /// How many machines it has at the same time.
+    pub machines: u32,
     /// Where its machines' state comes from.
     pub start: Start,
     /// Who starts first: the highest.

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, select_all};
 use kolea_machine::{Down, Machine};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -85,6 +87,8 @@ pub(crate) struct Guard<'a> {
     pub limit: &'a Limit,
     pub watcher: Option<&'a Watcher>,
     pub machine: Option<&'a dyn Machine>,
+    /// The machines besides that one.
+    pub others: Vec<(&'a Watcher, &'a dyn Machine)>,
     pub resets: Option<&'a mut watch::Receiver<u32>>,
     pub stop_on_drain: bool,
 }
@@ -97,6 +101,7 @@ impl<'a> Guard<'a> {
             limit,
             watcher: None,
             machine: None,
+            others: Vec::new(),
             resets: None,
             stop_on_drain: false,
         }
@@ -105,18 +110,17 @@ impl<'a> Guard<'a> {
     /// Waits for `work`, which is dropped if something else comes first. What the machine says comes before what
     /// `work` makes of it: a command that breaks because of a panic tells less than the panic.
     pub async fn race<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
-        let fatal = async {
-            match self.watcher {
-                Some(watcher) => watcher.fatal().await,
-                None => std::future::pending().await,
-            }
-        };
-        let down = async {
-            match self.machine {
-                Some(machine) => machine.down().await,
-                None => std::future::pending().await,
-            }
-        };
+        let others = || self.others.iter();
+        let watchers = self
+            .watcher
+            .into_iter()
+            .chain(others().map(|other| other.0));
+        let fatal = first(watchers.map(|watcher| watcher.fatal().boxed()));
+        let machines = self
+            .machine
+            .into_iter()
+            .chain(others().map(|other| other.1));
+        let down = first(machines.map(|machine| machine.down()));
         let reset = async {
             if let Some(resets) = self.resets
                 && resets.changed().await.is_ok()
@@ -143,6 +147,15 @@ impl<'a> Guard<'a> {
             () = sleep_until(self.limit.at) => Err(Stop::Limit(self.limit.clone())),
         }
     }
+}
+
+/// What the first of them comes to; of none, nothing ever.
+async fn first<T>(futures: impl Iterator<Item = BoxFuture<'_, T>>) -> T {
+    let futures: Vec<_> = futures.collect();
+    if futures.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(futures).await.0
 }
 
 #[cfg(test)]

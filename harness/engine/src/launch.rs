@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolea_machine::agent::{Onto, TestUnit, copy_to_home, end_marker, install};
-use kolea_machine::{CloneRequest, LaunchRequest, Provision};
+use kolea_machine::{Attachment, CloneRequest, LaunchRequest, Provision};
 use kolea_model::{
     EventKind, ExternalTest, InfraCause, MachineSpec, Origin, Phase, TestSource, Verdict,
 };
@@ -46,7 +46,7 @@ pub(crate) struct Launch<'a> {
     pub owner: &'a str,
     /// Where the machine's directory goes.
     pub dir: &'a Path,
-    pub spec: &'a MachineSpec,
+    pub spec: MachineSpec,
     pub start: &'a Start,
     /// What its boot is to bring about; nothing to a clone.
     pub provision: Provision,
@@ -57,6 +57,8 @@ pub(crate) struct Launch<'a> {
     pub freezable: bool,
     /// Whether it is no single test's yet, so that an interrupted run does without it.
     pub stop_on_drain: bool,
+    /// Its place in its group's network, if it has one.
+    pub network: Option<Attachment>,
 }
 
 impl<'a> Launch<'a> {
@@ -76,7 +78,7 @@ impl<'a> Launch<'a> {
         Launch {
             owner: &group.name,
             dir: &group.dir,
-            spec: &group.spec,
+            spec: group.spec.clone(),
             start,
             provision: Provision {
                 configs: merged_configs(&run.options.append, tests()),
@@ -93,6 +95,7 @@ impl<'a> Launch<'a> {
             skip_checks: tests().all(|test| test.needs.skip_base_checks),
             freezable: false,
             stop_on_drain: group.shared,
+            network: None,
         }
     }
 }
@@ -125,10 +128,10 @@ pub(crate) async fn launch<'a>(
                 let request = LaunchRequest {
                     owner: order.owner.to_owned(),
                     dir: order.dir.to_path_buf(),
-                    spec: order.spec.clone(),
+                    spec: order.spec,
                     provision: order.provision,
                     freezable: order.freezable,
-                    network: None,
+                    network: order.network,
                 };
                 run.platform.launch(request).await
             }

@@ -2,6 +2,7 @@
 //! says what happened in events. It knows platforms by their traits only, and nothing about reports.
 
 mod admission;
+mod cluster;
 mod control;
 mod distro;
 mod events;

@@ -1,4 +1,4 @@
-//! Runs a compiled-in test on a booted machine.
+//! Runs a compiled-in test on booted machines.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,32 +7,34 @@ use kolea_machine::{NativeTest, TestContext, TestFailure};
 use kolea_model::{Phase, SkipReason, Verdict};
 use tokio::task::JoinSet;
 
+use crate::cluster::Cluster;
 use crate::guard::Limit;
 use crate::log::TestLog;
 use crate::outcome::{Outcome, fail};
-use crate::session::Session;
 
-/// Runs the test in a task of its own, so that its panic is its own too. It may reboot its machine as it likes.
+/// Runs the test in a task of its own, so that its panic is its own too. It may reboot its machines as it likes.
 pub(crate) async fn run_native(
-    session: &mut Session<'_>,
+    cluster: &mut Cluster<'_>,
     native: &NativeTest,
     limit: &Limit,
 ) -> Outcome {
-    session.enter(Phase::Running, Some(native.name));
-    let context = TestContext::new(Arc::clone(&session.machine));
+    cluster.enter(Phase::Running, native.name);
+    let context = TestContext::new(Arc::clone(&cluster.lead.machine))
+        .among(cluster.machines())
+        .with_network(cluster.network());
     // Dropping the set ends the task.
     let mut task = JoinSet::new();
     let run = native.run;
     let own = context.clone();
     task.spawn(async move { run(own).await });
-    let outcome = match session.race(limit, false, task.join_next()).await {
+    let outcome = match cluster.race(limit, task.join_next()).await {
         Ok(Some(Ok(Ok(())))) => Outcome::clean(Verdict::Pass),
         Ok(Some(Ok(Err(TestFailure::Failed(reason))))) => Outcome::clean(fail(reason)),
         Ok(Some(Ok(Err(TestFailure::Skipped(message))))) => Outcome::clean(Verdict::Skip {
             reason: SkipReason::ByTest { message },
         }),
         Ok(Some(Ok(Err(TestFailure::Machine(error))))) => {
-            session.explain_error(error, Some(native.name)).await
+            cluster.explain_error(error, native.name).await
         }
         Ok(Some(Err(error))) => {
             let reason = match error.try_into_panic() {
@@ -42,9 +44,10 @@ pub(crate) async fn run_native(
             Outcome::broken(fail(reason))
         }
         Ok(None) => Outcome::broken(fail("the test's task ended early")),
-        Err(stop) => session.explain(stop, Some(native.name)).await,
+        Err(stop) => cluster.explain(stop, native.name).await,
     };
-    session.forgive_resets();
+    cluster.forgive_resets();
+    let session = &cluster.lead;
     let output = context.output();
     let mut log = TestLog::new(session.watcher.dir(), native.name);
     if !output.is_empty()

@@ -34,6 +34,31 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The same, if it is that of one of several machines: says which.
+    pub fn of(self, machine: Option<&str>) -> Self {
+        let Some(name) = machine else {
+            return self;
+        };
+        let named = |reason: String| format!("{name}: {reason}");
+        let verdict = match self.verdict {
+            Verdict::Fail { reason } => Verdict::Fail {
+                reason: named(reason),
+            },
+            Verdict::Infra { cause, reason } => Verdict::Infra {
+                cause,
+                reason: named(reason),
+            },
+            Verdict::Timeout { phase, reason } => Verdict::Timeout {
+                phase,
+                reason: named(reason),
+            },
+            other => other,
+        };
+        Outcome { verdict, ..self }
+    }
+}
+
 /// A failure with this reason, in one line.
 pub(crate) fn fail(reason: impl AsRef<str>) -> Verdict {
     Verdict::Fail {

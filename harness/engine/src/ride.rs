@@ -1,14 +1,15 @@
-//! One attempt at a test on one machine.
+//! One attempt at a test.
 
 use std::time::Duration;
 
 use kolea_model::{Finding, InfraCause, Phase, Verdict};
 use tokio::time::Instant;
 
+use crate::cluster::{Cluster, launch_all};
 use crate::external::{last_lines, run_external, skip_reason};
 use crate::group::{Group, Member};
 use crate::guard::Limit;
-use crate::launch::{Launch, Start, launch, set_up, setup_limit};
+use crate::launch::{Start, setup_limit};
 use crate::ledger::AttemptEnd;
 use crate::native::run_native;
 use crate::outcome::{
@@ -32,7 +33,7 @@ pub(crate) struct Ride {
     pub clone_failed: bool,
 }
 
-/// Brings up a machine for one test, runs it there, and stops the machine.
+/// Brings up the machines of one test, runs it there, and stops the machines.
 pub(crate) async fn ride_alone(
     run: &Run,
     group: &Group,
@@ -55,46 +56,49 @@ pub(crate) async fn ride_alone(
         _ => setup,
     };
     let members = std::slice::from_ref(member);
-    let order = Launch::for_members(run, group, members, start);
-    let (outcome, session) = match launch(run, order, busy, &setup).await {
-        Err(outcome) => (outcome, None),
-        Ok(mut session) => {
-            session.quiet = quiet;
-            let outcome = match set_up(&mut session, group, members, &setup).await {
+    let (mut cluster, launched) = launch_all(run, group, members, start, busy, &setup).await;
+    let outcome = match (&mut cluster, launched) {
+        (Some(cluster), Ok(())) => {
+            cluster.quiet(quiet);
+            match cluster.set_up(group, members, &setup).await {
                 Ok(()) => {
-                    let own = own.map(|own| own.later(session.prepared));
-                    test_on(run, &mut session, member, own).await
+                    let own = own.map(|own| own.later(cluster.prepared()));
+                    test_on(run, cluster, member, own).await
                 }
                 Err(outcome) => outcome,
-            };
-            (outcome, Some(session))
+            }
+        }
+        (_, Err(outcome)) => outcome,
+        (None, Ok(())) => {
+            let reason = "a test without machines; this is a bug in kolea";
+            Outcome::broken(infra(InfraCause::Harness, reason))
         }
     };
     let (mut looked, mut findings) = (None, Vec::new());
-    if let Some(session) = &session {
-        findings = session.watcher.findings_since(0);
-        let verdict = judged(outcome.verdict.clone(), session, &findings);
-        looked = show(session, &test.name, &verdict, &test.on_failure).await;
+    if let Some(cluster) = &cluster {
+        findings = cluster.findings(false);
+        let verdict = judged(outcome.verdict.clone(), &cluster.lead, &findings);
+        looked = show(&cluster.lead, &test.name, &verdict, &test.on_failure).await;
     }
     let spent = |since: Instant| since.elapsed().saturating_sub(looked.unwrap_or_default());
-    let ready = session.as_ref().and_then(|session| session.ready);
+    let ready = cluster.as_ref().and_then(Cluster::ready);
     let mut end = AttemptEnd {
         output: outcome.notes,
         seconds: Some(spent(started).as_secs_f64()),
         own_seconds: Some(ready.map_or(0.0, |ready| spent(ready).as_secs_f64())),
         ..outcome.verdict.into()
     };
-    if let Some(mut session) = session {
-        session.stop().await;
+    if let Some(mut cluster) = cluster {
+        cluster.stop().await;
         if !outcome.trusted {
-            end.output.push_str(&session.watcher.console_end());
+            end.output.push_str(&cluster.console_ends());
         }
         // What somebody did to the machine afterwards is no fault of it.
         if looked.is_none() {
-            findings = session.watcher.findings_since(0);
-            findings.extend(session.watcher.fatal_so_far());
+            findings = cluster.findings(true);
         }
-        complete(&mut end, &session, &test.name, &[], &findings);
+        complete(&mut end, &cluster.lead, &test.name, &[], &findings);
+        end.artifacts.extend(cluster.other_artifacts());
     }
     Ride {
         end,
@@ -103,10 +107,10 @@ pub(crate) async fn ride_alone(
     }
 }
 
-/// Runs a test on a machine that is ready, and checks the machine's health afterwards.
+/// Runs a test on machines that are ready, and checks the machines' health afterwards.
 pub(crate) async fn test_on(
     run: &Run,
-    session: &mut Session<'_>,
+    cluster: &mut Cluster<'_>,
     member: &Member,
     limit: Option<Limit>,
 ) -> Outcome {
@@ -117,8 +121,8 @@ pub(crate) async fn test_on(
     }
     let limit = limit.unwrap_or_else(|| run.limit(Instant::now(), test.time_limit(), TEST_LIMIT));
     let (mut outcome, ends) = match (&member.unit, &case.native) {
-        (Some(unit), _) => run_external(session, test, unit, &limit).await,
-        (None, Some(native)) => (run_native(session, native, &limit).await, None),
+        (Some(unit), _) => run_external(&mut cluster.lead, test, unit, &limit).await,
+        (None, Some(native)) => (run_native(cluster, native, &limit).await, None),
         (None, None) => {
             let reason = "a compiled-in test without code; this is a bug in kolea";
             (Outcome::broken(infra(InfraCause::Harness, reason)), None)
@@ -127,20 +131,20 @@ pub(crate) async fn test_on(
     if !outcome.trusted {
         return outcome;
     }
-    session.enter(Phase::Collecting, Some(&test.name));
+    cluster.enter(Phase::Collecting, &test.name);
     let limit = run.limit(Instant::now(), CHECK_LIMIT, "the limit for the end checks");
     // The journal may take its time to say the last lines: journald tells its readers every 250 ms.
-    let lines = ends.map(|ends| last_lines(session, &test.name, ends));
+    let lines = ends.map(|ends| last_lines(&cluster.lead, &test.name, ends));
     let lines = async {
         if let Some(lines) = lines {
             lines.await;
         }
     };
-    let checked = session
+    let checked = cluster
         .check_while(&limit, case.native.is_none(), lines)
         .await;
     if matches!(outcome.verdict, Verdict::Skip { .. }) && ends.is_some() {
-        outcome.verdict = skip_reason(session, &test.name);
+        outcome.verdict = skip_reason(&cluster.lead, &test.name);
     }
     let news = match checked {
         Ok(news) => news,

@@ -131,21 +131,28 @@ impl Run {
         }
     }
 
-    /// Waits for the processors that a machine keeps busy until it is ready. `None` if the run was interrupted before.
-    pub async fn processors(&self, spec: &MachineSpec) -> Option<Busy> {
-        let count = self.platform.boot_cpus(spec);
+    /// Waits for the processors that so many machines keep busy until they are ready. `None` if the run was interrupted before.
+    pub async fn processors(&self, spec: &MachineSpec, machines: u32) -> Option<Busy> {
+        let count = self.platform.boot_cpus(spec).saturating_mul(machines);
         self.processors.take(count, &self.control).await
     }
 
-    /// Whether the host could ever have the memory for such a machine if it boots.
-    pub fn fits(&self, spec: &MachineSpec) -> bool {
-        self.platform.memory_cost(spec) <= self.budget
+    /// Whether the host could ever have the memory for the group if its machines boot.
+    pub fn fits(&self, group: &Group) -> bool {
+        self.boot_cost(group) <= self.budget
+    }
+
+    /// What the group costs if its machines boot, in MiB.
+    pub fn boot_cost(&self, group: &Group) -> u64 {
+        let each = self.platform.memory_cost(&group.spec);
+        each.saturating_mul(u64::from(group.machines))
     }
 
     /// What the group costs when it starts, in MiB.
     pub fn cost(&self, group: &Group) -> u64 {
         match group.start {
-            Start::Boot { .. } => self.platform.memory_cost(&group.spec),
+            Start::Boot { .. } => self.boot_cost(group),
+            // Those with several machines boot.
             Start::Clone(_) => self.platform.clone_memory_cost(&group.spec),
         }
     }

@@ -126,6 +126,7 @@ impl Stage {
                 let tests = group.members.iter().map(|member| self.run.test(member));
                 let ports = tests.flat_map(|test| test.host_ports.iter().copied());
                 let share = Share {
+                    machines: group.machines as usize,
                     memory: self.run.cost(group),
                     ports: ports.collect(),
                 };
@@ -146,13 +147,18 @@ impl Stage {
         match work {
             Work::Group(group) => too_big(&self.run, &group, cost),
             Work::Template(order, job) => {
-                let made = Made::Failed(too_big_reason(&self.run, job.order.spec.memory_mib, cost));
+                let made = Made::Failed(too_big_reason(
+                    &self.run,
+                    1,
+                    job.order.spec.memory_mib,
+                    cost,
+                ));
                 self.made(order, &job.name, made, after);
             }
             Work::Verify(group, _) => self.run.events.warn(format!(
                 "{} is left out: {}",
                 group.name,
-                too_big_reason(&self.run, group.spec.memory_mib, cost)
+                too_big_reason(&self.run, group.machines, group.spec.memory_mib, cost)
             )),
         }
     }

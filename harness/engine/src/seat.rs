@@ -55,7 +55,23 @@ pub(crate) struct Processors {
 /// Processors that a machine keeps busy until it is ready. Dropping it gives them back.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Busy {
+    /// Divides them among that many machines, as evenly as it goes.
+    pub fn split(mut self, machines: usize) -> Vec<Busy> {
+        let mut parts = Vec::with_capacity(machines);
+        for left in (1..machines).rev() {
+            let permit = self.permit.as_mut().and_then(|permit| {
+                let all = permit.num_permits();
+                permit.split(all / (left + 1))
+            });
+            parts.push(Busy { permit });
+        }
+        parts.push(self);
+        parts
+    }
 }
 
 impl Processors {
@@ -76,7 +92,7 @@ impl Processors {
         let permits = Arc::clone(&self.free).acquire_many_owned(count.min(self.count));
         tokio::select! {
             biased;
-            permit = permits => Some(Busy { _permit: permit.ok() }),
+            permit = permits => Some(Busy { permit: permit.ok() }),
             () = control.draining() => None,
         }
     }

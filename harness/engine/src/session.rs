@@ -127,9 +127,24 @@ impl<'a> Session<'a> {
         resets: bool,
         work: impl Future<Output = T>,
     ) -> Result<T, Stop> {
+        self.race_with(&[], limit, resets, work).await
+    }
+
+    /// The same, and whatever ends one of the others ends the wait.
+    pub async fn race_with<T>(
+        &mut self,
+        others: &[Session<'_>],
+        limit: &Limit,
+        resets: bool,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let others = others.iter();
         Guard {
             watcher: Some(&self.watcher),
             machine: Some(&*self.machine),
+            others: others
+                .map(|other| (&other.watcher, &*other.machine))
+                .collect(),
             resets: resets.then_some(&mut self.resets),
             ..Guard::new(&self.run.control, limit)
         }

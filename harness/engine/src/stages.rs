@@ -48,6 +48,7 @@ impl Run {
         Group {
             members: members.map(|index| self.member(*index, numbers)).collect(),
             spec: self.spec_of(planned.members[0]),
+            machines: self.machines_of(planned.members[0]),
             dir: self.options.output_dir.join(&planned.name),
             name: planned.name.clone(),
             shared: planned.shared,
@@ -62,10 +63,15 @@ impl Run {
         self.platform.resolve(&self.cases[index].test.needs)
     }
 
+    fn machines_of(&self, index: usize) -> u32 {
+        self.cases[index].test.machines.max(1)
+    }
+
     fn group_alone(&self, member: Member, prefix: &str, start: Start) -> Group {
         let name = format!("{prefix}{}", self.test(&member).name);
         Group {
             spec: self.spec_of(member.index),
+            machines: self.machines_of(member.index),
             dir: self.options.output_dir.join(&name),
             members: vec![member],
             shared: false,

@@ -89,7 +89,7 @@ pub(crate) async fn make_template(run: &Run, job: &TemplateJob) -> (Made, f64) {
     let (mut spoiled, mut faulty) = (0, false);
     let made = loop {
         let began = Instant::now();
-        let busy = run.processors(&job.order.spec).await;
+        let busy = run.processors(&job.order.spec, 1).await;
         waited += began.elapsed();
         let Some(busy) = busy else {
             break Made::Lost;
@@ -132,13 +132,14 @@ async fn attempt(run: &Run, job: &TemplateJob, busy: Busy) -> Result<(Frozen, f6
     let order = Launch {
         owner: &job.name,
         dir: &job.dir,
-        spec: &job.order.spec,
+        spec: job.order.spec.clone(),
         start: &start,
         provision: job.order.provision.clone(),
         watched: Vec::new(),
         skip_checks: false,
         freezable: true,
         stop_on_drain: true,
+        network: None,
     };
     let mut session = match launch(run, order, busy, &limit).await {
         Ok(session) => session,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kolea_model::{EventKind, Finding, OnFailure, Verdict};
 use tokio::time::Instant;
 
+use crate::cluster::Cluster;
 use crate::group::{Group, Member};
 use crate::launch::{Launch, Start, launch, set_up, setup_limit};
 use crate::ledger::AttemptEnd;
@@ -131,20 +132,21 @@ impl Tour<'_> {
     async fn admitted(&mut self) -> Option<Busy> {
         let began = Instant::now();
         if self.pays_for_clone && matches!(self.start, Start::Boot { .. }) {
-            let memory = self.run.platform.memory_cost(&self.group.spec);
+            let memory = self.run.boot_cost(self.group);
             if !self.seat.exchange(memory, &self.run.control).await {
                 return None;
             }
             self.pays_for_clone = false;
         }
-        let busy = self.run.processors(&self.group.spec).await;
+        let busy = self.run.processors(&self.group.spec, self.group.machines);
+        let busy = busy.await;
         self.waited += began.elapsed();
         busy
     }
 
     /// A clone let the group down: from now on its machines boot, if the host has the memory for that. Whether they will.
     fn boot_from_now_on(&mut self, verdict: &Verdict) -> bool {
-        if matches!(self.start, Start::Boot { .. }) || !self.run.fits(&self.group.spec) {
+        if matches!(self.start, Start::Boot { .. }) || !self.run.fits(self.group) {
             return false;
         }
         self.start = Start::Boot {
@@ -204,6 +206,7 @@ impl Tour<'_> {
         }
         self.failed_boots = 0;
         let mut blamed = 0;
+        let mut machine = Cluster::from(session);
         while !self.run.control.is_draining() {
             let Some(member) = self.queue.pop_front() else {
                 break;
@@ -211,13 +214,15 @@ impl Tour<'_> {
             let test = self.run.test(&member);
             let started = Instant::now();
             self.run.ledger.start(&test.name, &self.group.name);
+            let session = &machine.lead;
             let before = session.watcher.findings();
             self.blame_nobody(&session.watcher.findings_since(blamed), before - blamed);
-            let outcome = test_on(self.run, &mut session, &member, None).await;
+            let outcome = test_on(self.run, &mut machine, &member, None).await;
+            let session = &machine.lead;
             let findings = session.watcher.findings_since(before);
             blamed = before + findings.len();
-            let verdict = judged(outcome.verdict.clone(), &session, &findings);
-            let looked = show(&session, &test.name, &verdict, &test.on_failure).await;
+            let verdict = judged(outcome.verdict.clone(), session, &findings);
+            let looked = show(session, &test.name, &verdict, &test.on_failure).await;
             let spent = started.elapsed().saturating_sub(looked.unwrap_or_default());
             self.waited += looked.unwrap_or_default();
             let mut end = AttemptEnd {
@@ -228,20 +233,21 @@ impl Tour<'_> {
             if !outcome.trusted {
                 end.output.push_str(&session.watcher.console_end());
             }
-            complete(&mut end, &session, &test.name, &self.names, &findings);
+            complete(&mut end, session, &test.name, &self.names, &findings);
             self.conclude(member, end);
             if looked.is_some() {
                 // What somebody did to the machine is held against nobody.
-                return session.stop().await;
+                return machine.stop().await;
             }
             if !outcome.trusted {
                 // Why it is not trusted is in the test's verdict.
-                session.stop().await;
-                let late = session.watcher.findings_since(blamed);
+                machine.stop().await;
+                let late = machine.lead.watcher.findings_since(blamed);
                 return self.blame_nobody(&late, late.len());
             }
         }
-        session.stop().await;
+        machine.stop().await;
+        let session = &machine.lead;
         let mut late = session.watcher.findings_since(blamed);
         late.extend(session.watcher.fatal_so_far());
         self.blame_nobody(&late, late.len());

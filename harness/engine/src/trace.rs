@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, SshLogin, Step};
@@ -20,6 +21,8 @@ pub(crate) struct Traced {
     /// Its group.
     owner: String,
     events: EventSender,
+    /// Whether the last command did not come to its end.
+    failed: AtomicBool,
 }
 
 impl Traced {
@@ -28,7 +31,13 @@ impl Traced {
             machine,
             owner: owner.to_owned(),
             events,
+            failed: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the machine got in the way of the last command.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// The machine itself, for the platform that made it.
@@ -84,8 +93,11 @@ impl Machine for Traced {
 
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, MachineError> {
         let label = exec.label;
-        self.timed(|| format!("exec {label}"), self.machine.exec(exec))
-            .await
+        let done = self
+            .timed(|| format!("exec {label}"), self.machine.exec(exec))
+            .await;
+        self.failed.store(done.is_err(), Ordering::Relaxed);
+        done
     }
 
     async fn down(&self) -> Down {

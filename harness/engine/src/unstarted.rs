@@ -27,18 +27,22 @@ fn start_all(run: &Run, group: &Group) {
     }
 }
 
-/// Why a machine that costs so many MiB can never start.
-pub(crate) fn too_big_reason(run: &Run, memory_mib: u64, cost: u64) -> String {
+/// Why machines that cost so many MiB together can never start.
+pub(crate) fn too_big_reason(run: &Run, machines: u32, memory_mib: u64, cost: u64) -> String {
     let budget = run.budget;
+    let who = match machines {
+        1 => format!("a machine with {memory_mib} MiB needs"),
+        several => format!("{several} machines with {memory_mib} MiB each need"),
+    };
     format!(
-        "a machine with {memory_mib} MiB needs {cost} MiB of the host, which has {budget} MiB for machines: \
+        "{who} {cost} MiB of the host, which has {budget} MiB for machines: \
          free some memory or ask for smaller machines"
     )
 }
 
 /// The group's machine can never fit.
 pub(crate) fn too_big(run: &Run, group: &Group, cost: u64) {
-    let reason = too_big_reason(run, group.spec.memory_mib, cost);
+    let reason = too_big_reason(run, group.machines, group.spec.memory_mib, cost);
     start_all(run, group);
     finish_members(run, group, &infra(InfraCause::OutOfMemory, reason));
     run.ledger.finish_group(&group.name, 0.0, Verdict::Pass);

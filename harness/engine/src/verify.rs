@@ -45,7 +45,7 @@ pub(crate) async fn run_verification(run: &Run, group: &Group, in_clone: &Verdic
     let member = &group.members[0];
     for _ in 0..=run.options.infra_retries {
         let began = Instant::now();
-        let busy = run.processors(&group.spec).await;
+        let busy = run.processors(&group.spec, group.machines).await;
         waited += began.elapsed();
         let Some(busy) = busy else {
             break;

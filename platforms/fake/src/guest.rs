@@ -163,6 +163,15 @@ impl Guest {
                 Ok(output(0, "", ""))
             }
             "run-test-unit" => self.run_unit(exec).await,
+            "native" => {
+                let script = self.shared().script(&exec.command);
+                for step in script {
+                    if let Some(end) = self.step("", "", None, step).await {
+                        return end;
+                    }
+                }
+                Ok(output(0, "", ""))
+            }
             "reboot-ack" if exec.command.contains("SoftRebootsCount") => {
                 let mut state = self.state();
                 state.soft_reboots += 1;

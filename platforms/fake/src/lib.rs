@@ -7,10 +7,12 @@
 
 mod guest;
 mod machine;
+mod network;
 mod platform;
 mod script;
 mod template;
 
 pub use machine::FakeMachine;
+pub use network::FakeNetwork;
 pub use platform::{FakePlatform, Stats};
 pub use script::{Boot, Freeze, Rebase, Step};

@@ -14,6 +14,8 @@ use crate::Boot;
 use crate::guest::Guest;
 use crate::platform::Shared;
 
+/// How a machine ends that dies.
+const KILLED: &str = "the fake process was killed by signal 9";
 /// How many lines may wait for their reader.
 const LINES: usize = 1024;
 
@@ -181,6 +183,13 @@ impl FakeMachine {
         }
         match &self.boot {
             Boot::Ok | Boot::Degraded(_) | Boot::LaunchFails(_) => {}
+            Boot::ThenDies(time) => {
+                let (hardware, time) = (Arc::clone(&self.hardware), *time);
+                tokio::spawn(async move {
+                    tokio::time::sleep(time).await;
+                    hardware.go_down(DownKind::Died, KILLED);
+                });
+            }
             Boot::Says(lines) => {
                 for line in lines {
                     console(line).await;
@@ -206,8 +215,7 @@ impl FakeMachine {
                 return;
             }
             Boot::Dies => {
-                self.hardware
-                    .go_down(DownKind::Died, "the fake process was killed by signal 9");
+                self.hardware.go_down(DownKind::Died, KILLED);
                 return;
             }
         }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use kolea_machine::{
     CloneRequest, GuestFacts, LaunchRequest, Machine, MachineError, Platform, PlatformFacts,
-    Provision, Template, TemplateOrder, Unit,
+    PrivateNetwork, Provision, Template, TemplateOrder, Unit,
 };
 use kolea_model::{MachineNeeds, MachineSpec};
 
 use crate::machine::{Beginning, FakeMachine};
+use crate::network::FakeNetwork;
 use crate::template::{FakeTemplate, equal};
 use crate::{Boot, Freeze, Rebase, Step};
 
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     /// What each machine that boots was provisioned with, by its owner.
     provisions: Vec<(String, Provision)>,
     left_behind: Vec<String>,
+    networks: Vec<Arc<FakeNetwork>>,
+    no_networks: Option<String>,
 }
 
 /// What `list` says for the `count`th time (from 0); the last entry goes on for ever.
@@ -218,7 +221,8 @@ impl FakePlatform {
         self
     }
 
-    /// What a test does, one script for each of its attempts; the last one is for all that follow.
+    /// What a test does, one script for each of its attempts; the last one is for all that follow. A command of a compiled-in
+    /// test has a script by its text.
     #[must_use]
     pub fn test(self, name: &str, attempts: Vec<Vec<Step>>) -> Self {
         self.shared().tests.insert(name.to_owned(), attempts);
@@ -251,6 +255,18 @@ impl FakePlatform {
         let mut shared = self.shared();
         shared.kept.clear();
         shared.stats.kept = 0;
+    }
+
+    /// There are no private networks, for this reason.
+    #[must_use]
+    pub fn no_networks(self, reason: &str) -> Self {
+        self.shared().no_networks = Some(reason.to_owned());
+        self
+    }
+
+    /// The private networks so far.
+    pub fn networks(&self) -> Vec<Arc<FakeNetwork>> {
+        self.shared().networks.clone()
     }
 
     /// What the platform reports as left behind when it is closed.
@@ -313,7 +329,7 @@ impl Platform for FakePlatform {
             host_forwards: needs.host_forwards.clone(),
             kernel_args: needs.kernel_args.clone(),
             firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
-            hostname: "fake".to_owned(),
+            hostname: self.hostname(0),
             ..MachineSpec::default()
         }
     }
@@ -323,6 +339,9 @@ impl Platform for FakePlatform {
     }
 
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Machine>, MachineError> {
+        if let Some(attachment) = &request.network {
+            FakeNetwork::attach(attachment, &request.spec.hostname)?;
+        }
         let (boot, number) = {
             let mut shared = self.shared();
             shared.stats.ordered += 1;
@@ -431,6 +450,16 @@ impl Platform for FakePlatform {
             (boot, shared.begin(cost))
         };
         Ok(self.start(number, &request.dir, Vec::new(), boot, cost, true))
+    }
+
+    async fn private_network(&self) -> Result<Arc<dyn PrivateNetwork>, MachineError> {
+        let mut shared = self.shared();
+        if let Some(reason) = &shared.no_networks {
+            return Err(MachineError::Launch(reason.clone()));
+        }
+        let network = Arc::new(FakeNetwork::default());
+        shared.networks.push(Arc::clone(&network));
+        Ok(network)
     }
 
     async fn close(&self) -> Vec<String> {

@@ -97,6 +97,8 @@ pub enum Boot {
     LaunchFails(String),
     /// Its process is killed while the guest boots.
     Dies,
+    /// At once, and its process is killed after this time.
+    ThenDies(Duration),
     /// It comes up with this failed unit.
     Degraded(String),
 }

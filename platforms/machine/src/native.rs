@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kolea_model::{MachineNeeds, TestCase, TestSource};
 
-use crate::{Exec, ExecOutput, Machine, MachineError, RunBy};
+use crate::{Exec, ExecOutput, Machine, MachineError, PrivateNetwork, RunBy};
 
 /// How a compiled-in test ends when it does not pass.
 #[derive(Clone, Debug)]
@@ -71,25 +71,90 @@ impl NativeTest {
     }
 }
 
-/// What a compiled-in test works with: a booted machine that passed the base checks, and a log.
+/// What a compiled-in test works with: booted machines that passed the base checks, and a log. Commands run on one of the
+/// machines, the first unless [`TestContext::on`] says otherwise.
 #[derive(Clone, Debug)]
 pub struct TestContext {
     machine: Arc<dyn Machine>,
+    /// All of the test's machines by their host names, if there are several.
+    all: Arc<[(String, Arc<dyn Machine>)]>,
+    /// Which of them `machine` is.
+    number: usize,
+    network: Option<Arc<dyn PrivateNetwork>>,
     log: Arc<Mutex<String>>,
 }
 
 impl TestContext {
-    /// A context for one attempt. The log can be read while the test runs and after.
+    /// A context for one attempt on one machine. The log can be read while the test runs and after.
     pub fn new(machine: Arc<dyn Machine>) -> Self {
         TestContext {
             machine,
+            all: Arc::new([]),
+            number: 0,
+            network: None,
             log: Arc::default(),
         }
+    }
+
+    /// The same, where that machine is the first of these, which go by their host names.
+    #[must_use]
+    pub fn among(self, machines: Vec<(String, Arc<dyn Machine>)>) -> Self {
+        TestContext {
+            all: machines.into(),
+            ..self
+        }
+    }
+
+    /// The same with a private network.
+    #[must_use]
+    pub fn with_network(self, network: Option<Arc<dyn PrivateNetwork>>) -> Self {
+        TestContext { network, ..self }
     }
 
     /// The machine.
     pub fn machine(&self) -> &dyn Machine {
         &*self.machine
+    }
+
+    /// The same test on another of its machines, by its number from 0. The log is the same.
+    pub fn on(&self, number: usize) -> Result<TestContext, TestFailure> {
+        let machine = match self.all.get(number) {
+            Some((_, machine)) => Arc::clone(machine),
+            None if number == self.number => Arc::clone(&self.machine),
+            None => {
+                let count = self.all.len().max(1);
+                return Err(TestFailure::Failed(format!(
+                    "machine {number} was asked for, and the test has {count} (`machines`); this is a bug in the test"
+                )));
+            }
+        };
+        Ok(TestContext {
+            machine,
+            number,
+            ..self.clone()
+        })
+    }
+
+    /// The machine's host name, if it is one of several.
+    pub fn name(&self) -> Option<&str> {
+        self.all.get(self.number).map(|(name, _)| name.as_str())
+    }
+
+    /// The private network of the test's machines (`MachineNeeds::private_network`).
+    pub fn network(&self) -> Result<&dyn PrivateNetwork, TestFailure> {
+        self.network.as_deref().ok_or_else(|| {
+            TestFailure::Failed(
+                "the private network was asked for, and the test has none (`private_network`); this is a bug in the test"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// Records what goes through the private network from now on, in the artefact `NAME.pcap` of the first machine.
+    pub fn capture(&self, name: &str) -> Result<(), TestFailure> {
+        let dir = self.on(0)?.machine.dir().to_owned();
+        let path = dir.join(format!("{name}.pcap"));
+        Ok(self.network()?.start_capture(&path)?)
     }
 
     /// Adds a line to the test's own output.
@@ -109,7 +174,7 @@ impl TestContext {
 
     /// Runs a shell command as the profile's user and returns whatever came of it. Both are logged.
     pub async fn ssh(&self, command: &str) -> Result<ExecOutput, TestFailure> {
-        self.log(&format!("$ {command}"));
+        self.log(&format!("{}$ {command}", self.name().unwrap_or_default()));
         let output = self
             .machine
             .exec(Exec {
@@ -136,8 +201,11 @@ impl TestContext {
         if output.status == 0 {
             Ok(output.stdout_text().trim().to_owned())
         } else {
+            let name = self
+                .name()
+                .map_or_else(String::new, |name| format!("{name}: "));
             Err(TestFailure::Failed(format!(
-                "`{command}` exited with status {}: {}",
+                "{name}`{command}` exited with status {}: {}",
                 output.status,
                 output
                     .stderr_text()

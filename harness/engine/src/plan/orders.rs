@@ -75,6 +75,11 @@ impl Orders {
                 "a template has to pass the base checks, and the test leaves them out".to_owned(),
             ));
         }
+        if first.machines > 1 {
+            return Seed::Boot(Some(
+                "each of the test's machines has a name of its own, which clones of one template do not have".to_owned(),
+            ));
+        }
         let spec = resolve(platform, &first.needs);
         if let Some(why) = platform.and_then(|platform| platform.not_clonable(&spec)) {
             return Seed::Boot(Some(why));

@@ -7,6 +7,7 @@ mod bad_days;
 mod bad_templates;
 mod check;
 mod clones;
+mod clusters;
 mod distro;
 mod good_days;
 mod ports;
