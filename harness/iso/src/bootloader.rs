@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct MenuEntry {
     /// The file it is in.
     pub config: String,
-    /// What the menu shows.
+    /// What the menu shows; empty if there is no menu.
     pub title: String,
     /// The kernel's path.
     pub kernel: String,
@@ -30,6 +30,13 @@ pub(crate) fn grub(config: &str, text: &str) -> Vec<MenuEntry> {
             }),
             "linux" | "linuxefi" | "linux16" => {
                 let (kernel, kargs) = self::command(rest);
+                // Without a menu it is what is booted at once.
+                if entries.is_empty() {
+                    entries.push(MenuEntry {
+                        config: config.to_owned(),
+                        ..MenuEntry::default()
+                    });
+                }
                 if let Some(entry) = entries.last_mut() {
                     entry.kernel = on_image(kernel);
                     entry.kargs = printable(kargs);
@@ -133,7 +140,7 @@ mod tests {
 
     #[test]
     fn grubs_menu_is_read() {
-        let text = "set timeout=5\nlinux /not/in/a/menu\nmenuentry 'A B (Live)' --class os {\n\
+        let text = "set timeout=5\ninitrd /of-nothing\nmenuentry 'A B (Live)' --class os {\n\
             \tlinux ($root)/images/pxeboot/vmlinuz a=1 b\n####\n\tinitrd /initrd.img /ignition.img\n}\n\
             menuentry \"Firmware\" {\n\tfwsetup\n}\nmenuentry C {\nlinuxefi /vmlinuz\n}\n";
         let entries = grub("/EFI/x/grub.cfg", text);
@@ -146,6 +153,20 @@ mod tests {
             (entries[1].title.as_str(), entries[1].kargs.as_str()),
             ("C", "")
         );
+    }
+
+    #[test]
+    fn grub_needs_no_menu() {
+        let entries = grub(
+            "/boot/grub/grub.cfg",
+            "set timeout=0\nlinux /k a\ninitrd /i\nboot\n",
+        );
+        assert_eq!(entries.len(), 1);
+        assert_eq!(
+            (entries[0].title.as_str(), entries[0].kernel.as_str()),
+            ("", "/k")
+        );
+        assert_eq!(entries[0].initrds, ["/i"]);
     }
 
     #[test]

@@ -162,7 +162,10 @@ pub fn inspect(iso: &Iso, directories: &[String]) -> Result<Inspection, IsoError
         .iter()
         .find(|name| matches!(iso.find(name), Ok(Some(entry)) if entry.is_dir));
     let os = OsReport {
-        title: menu.first().map(|entry| entry.title.clone()),
+        title: menu
+            .iter()
+            .map(|entry| entry.title.clone())
+            .find(|title| !title.is_empty()),
         architecture: architecture(iso, kernel.as_ref(), &mut or_problem),
         directory: directory.cloned(),
         treeinfo: treeinfo(iso, &mut or_problem),
