@@ -225,7 +225,7 @@ fn rerun(record: &Record, attempt: &AttemptRecord) -> TestRerun {
     rerun.set_type(attempt.verdict.word());
     rerun.set_message(line(&reason));
     let mut trace = format!("attempt {}: {}\n", attempt.number, guest_text(&reason));
-    if let Some(machine) = machine_of(record, attempt) {
+    for machine in machines_of(record, attempt) {
         describe(&mut trace, machine);
     }
     rerun.set_stack_trace(trace);
@@ -249,7 +249,7 @@ fn detail(record: &Record, test: &TestRecord) -> String {
         );
     }
     if let Some(last) = test.attempts.last() {
-        if let Some(machine) = machine_of(record, last) {
+        for machine in machines_of(record, last) {
             describe(&mut text, machine);
         }
         let (lines, hidden) = text::last_lines(&last.output, LINES_IN_TEXT);
@@ -282,12 +282,12 @@ fn facts(out: &mut String, record: &Record, test: &TestRecord) {
         test.verdict.word(),
         test.attempts.len()
     );
-    let machines = test.attempts.iter().filter_map(|a| a.machine.as_deref());
+    let machines = test.attempts.iter().flat_map(|attempt| &attempt.machines);
     for machine in machines {
         let _infallible = write!(out, " machine={}", line(machine));
     }
     out.push('\n');
-    for machine in test.attempts.iter().filter_map(|a| machine_of(record, a)) {
+    for machine in test.attempts.iter().flat_map(|a| machines_of(record, a)) {
         let text = format!("machine {}: {}", machine.id, words::origin(&machine.origin));
         let _infallible = writeln!(out, "kolea: {}", line(&text));
     }
@@ -296,8 +296,12 @@ fn facts(out: &mut String, record: &Record, test: &TestRecord) {
     }
 }
 
-fn machine_of<'a>(record: &'a Record, attempt: &AttemptRecord) -> Option<&'a MachineRecord> {
-    record.machine(attempt.machine.as_deref()?)
+fn machines_of<'a>(
+    record: &'a Record,
+    attempt: &'a AttemptRecord,
+) -> impl Iterator<Item = &'a MachineRecord> {
+    let machines = attempt.machines.iter();
+    machines.filter_map(|machine| record.machine(machine))
 }
 
 /// Everything before the last meaningful part of a test's name, so that tests of one tree stand together.

@@ -277,6 +277,37 @@ fn much_output_is_cut_and_the_report_says_where_the_whole_is() {
     assert!(xml.contains("bytes left out here; all of it is in ext.core.b/m1/ext.core.b.txt]"));
 }
 
+#[test]
+fn all_machines_of_an_attempt_are_shown_and_no_others() {
+    let mut stream = Stream::new(&[("cluster", false, &["cluster"])]);
+    stream
+        .boot("cluster", false, "m1")
+        .start("cluster", "cluster", 1)
+        .machine("cluster", "m2")
+        .attempt("cluster", "cluster", 1, fail("no"), "", Some("again"))
+        .start("cluster", "cluster", 2)
+        .machine("cluster", "m3")
+        .machine("cluster", "m4")
+        .finding("m3", "cluster", "kernel oops", "Oops: 2");
+    let xml = make(&stream.events);
+    let out = case(&xml).system_out.unwrap();
+    assert!(
+        out.contains(" machine=m1 machine=m2 machine=m3 machine=m4\n"),
+        "{out:?}"
+    );
+    for machine in ["m3", "m4"] {
+        let console = format!("[[ATTACHMENT|/out/cluster/{machine}/console.txt]]");
+        assert!(out.contains(&console), "{out:?}");
+    }
+    let record = Record::from_events(&stream.events);
+    let machines: Vec<_> = record.tests[0]
+        .attempts
+        .iter()
+        .map(|attempt| attempt.machines.clone())
+        .collect();
+    assert_eq!(machines, [["m1", "m2"], ["m3", "m4"]]);
+}
+
 fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path};
 
-use super::machine_of;
+use super::machines_of;
 use crate::record::{AttemptRecord, MachineRecord, Record};
 use crate::text;
 
@@ -12,11 +12,11 @@ pub(super) fn attachments(out: &mut String, record: &Record, attempt: &AttemptRe
     for path in attempt.artifacts.values() {
         attachment(out, dir, path);
     }
-    // An attempt that never ended has no artefacts of its own, but its machine has.
-    if attempt.artifacts.is_empty()
-        && let Some(machine) = machine_of(record, attempt)
-    {
-        machine_attachments(out, machine, dir);
+    // An attempt that never ended has no artefacts of its own, but its machines have.
+    if attempt.artifacts.is_empty() {
+        for machine in machines_of(record, attempt) {
+            machine_attachments(out, machine, dir);
+        }
     }
 }
 

@@ -45,7 +45,8 @@ struct Progress {
 struct Stage {
     phase: Phase,
     running: bool,
-    machine: Option<String>,
+    /// Its machines at present.
+    machines: Vec<String>,
 }
 
 impl Fold {
@@ -98,7 +99,13 @@ impl Fold {
                 self.record.machines[index].dir.clone_from(dir);
                 self.record.machines[index].origin = origin.clone();
                 let group = self.group(owner, false);
-                self.stages[group].machine = Some(machine.clone());
+                let shared = self.record.groups[group].shared;
+                let machines = &mut self.stages[group].machines;
+                // A bucket's machine takes the place of the one before; others may be there at the same time.
+                if shared {
+                    machines.clear();
+                }
+                machines.push(machine.clone());
             }
             EventKind::MachineReady {
                 machine,
@@ -148,10 +155,15 @@ impl Fold {
                 let open = self.progress[index].open.take();
                 let stage = self.group(group, false);
                 let output = self.keep(output, verdict, artifacts, test);
+                let machines = if self.record.groups[stage].shared {
+                    self.stages[stage].machines.clone()
+                } else {
+                    std::mem::take(&mut self.stages[stage].machines)
+                };
                 self.record.tests[index].attempts.push(AttemptRecord {
                     number: *attempt,
                     group: group.clone(),
-                    machine: self.stages[stage].machine.clone(),
+                    machines,
                     started: open.map(|(_, started)| started),
                     verdict: verdict.clone(),
                     seconds: *seconds,

@@ -69,8 +69,8 @@ pub struct AttemptRecord {
     pub number: u32,
     /// The group it ran in.
     pub group: String,
-    /// The machine it ran on, if one was started.
-    pub machine: Option<String>,
+    /// The machines it ran on, as far as they were started: mostly one.
+    pub machines: Vec<String>,
     /// When it began, if that was recorded.
     pub started: Option<DateTime<Utc>>,
     /// What came of it.

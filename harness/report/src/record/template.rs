@@ -79,8 +79,8 @@ impl Record {
         origins
     }
 
-    /// The machine of a test's last attempt.
+    /// The machine of a test's last attempt, or the first of several.
     fn last_machine(&self, test: &TestRecord) -> Option<&MachineRecord> {
-        self.machine(test.attempts.last()?.machine.as_deref()?)
+        self.machine(test.attempts.last()?.machines.first()?)
     }
 }

@@ -32,7 +32,9 @@ impl Fold {
             test.attempts.push(AttemptRecord {
                 number,
                 group: group.unwrap_or_default(),
-                machine: stage.and_then(|stage| stage.machine.clone()),
+                machines: stage
+                    .map(|stage| stage.machines.clone())
+                    .unwrap_or_default(),
                 started: Some(started),
                 verdict: verdict.clone(),
                 seconds,
