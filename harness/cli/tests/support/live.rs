@@ -19,17 +19,27 @@ pub struct LiveRun {
 impl LiveRun {
     /// Starts `kolea run` on the fixture with this tree and these arguments.
     pub fn start(tree: &Path, arguments: &[&str]) -> LiveRun {
-        LiveRun::start_with(tree, arguments, |_| {})
+        LiveRun::start_with(&super::fixture(), tree, arguments, |_| {})
+    }
+
+    /// Starts it on another image.
+    pub fn start_on(image: &Path, tree: &Path, arguments: &[&str]) -> LiveRun {
+        LiveRun::start_with(image, tree, arguments, |_| {})
     }
 
     /// Starts it with the cache of other runs.
     pub fn start_with_cache(tree: &Path, cache: &Path, arguments: &[&str]) -> LiveRun {
-        LiveRun::start_with(tree, arguments, |command| {
+        LiveRun::start_with(&super::fixture(), tree, arguments, |command| {
             command.env("XDG_CACHE_HOME", cache);
         })
     }
 
-    fn start_with(tree: &Path, arguments: &[&str], configure: impl Fn(&mut Command)) -> LiveRun {
+    fn start_with(
+        image: &Path,
+        tree: &Path,
+        arguments: &[&str],
+        configure: impl Fn(&mut Command),
+    ) -> LiveRun {
         let root = tempfile::tempdir_in("/var/tmp").unwrap();
         let mut command = super::kolea();
         Self::configure(&mut command, root.path());
@@ -38,7 +48,7 @@ impl LiveRun {
         let child = command
             .arg("run")
             .arg("--qemu-image")
-            .arg(super::fixture())
+            .arg(image)
             .arg("-E")
             .arg(tree)
             .args(["-j", "2", "--output-dir"])
@@ -237,8 +247,7 @@ pub fn pids_of(machine: &str) -> Vec<String> {
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.starts_with(b"qemu-system")
-                | line.windows(16).any(|part| part == b"qemu-system-x86_")
+            line.windows(12).any(|part| part == b"qemu-system-")
                 && line.windows(needle.len()).any(|part| part == needle)
         })
         .collect()

@@ -22,10 +22,15 @@ pub fn repository() -> PathBuf {
 
 /// The fixture image; missing means that the tests can't be run, which is a failure.
 pub fn fixture() -> PathBuf {
-    let image = repository().join("target/fixtures/fixture-x86_64.qcow2");
+    fixture_of("x86_64")
+}
+
+/// The fixture image for an architecture.
+pub fn fixture_of(arch: &str) -> PathBuf {
+    let image = repository().join(format!("target/fixtures/fixture-{arch}.qcow2"));
     assert!(
         image.exists(),
-        "{} is missing: run fixtures/build",
+        "{} is missing: run fixtures/build --arch {arch}",
         image.display()
     );
     image
