@@ -72,6 +72,13 @@ mod tests {
              -netdev user,id=eth1,dhcpstart=10.0.2.31,restrict=on -device virtio-net-pci,netdev=eth1,mac=52:55:00:d1:56:00 \
              -netdev user,id=eth2,dhcpstart=10.0.2.32,restrict=on -device virtio-net-pci,netdev=eth2,mac=52:55:00:d1:56:01"
         );
+        let mainframe = line_on(Arch::S390x, &spec, None);
+        assert!(
+            mainframe.ends_with(
+                " -device virtio-net-ccw,netdev=eth2,mac=52:55:00:d1:56:01,devno=fe.1.0002"
+            ),
+            "{mainframe}"
+        );
         spec.internet = true;
         assert!(!line(&spec, None).contains("restrict"));
     }
