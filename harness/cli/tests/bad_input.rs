@@ -84,16 +84,24 @@ fn no_image_no_qemu_wrong_architecture() {
 
     let image = fixture();
     let temp = tempfile::tempdir().unwrap();
-    let output = kolea()
-        .args(["run", "-E", tree, "--qemu-image"])
-        .arg(&image)
-        .args(["--output-dir", "out"])
-        .current_dir(temp.path())
-        .env("PATH", "/nonexistent")
-        .output()
-        .unwrap();
-    let stderr = expect_status(2, &output);
-    assert!(stderr.contains("qemu-system-x86_64"), "{stderr}");
+    for (arch, program, package) in [
+        ("x86_64", "qemu-system-x86_64", "qemu-system-x86"),
+        ("aarch64", "qemu-system-aarch64", "qemu-system-arm"),
+        ("ppc64le", "qemu-system-ppc64", "qemu-system-ppc"),
+        ("s390x", "qemu-system-s390x", "qemu-system-s390x"),
+    ] {
+        let output = kolea()
+            .args(["run", "-E", tree, "--arch", arch, "--qemu-image"])
+            .arg(&image)
+            .args(["--output-dir", "out"])
+            .current_dir(temp.path())
+            .env("PATH", "/nonexistent")
+            .output()
+            .unwrap();
+        let stderr = expect_status(2, &output);
+        let missing = format!("cannot find {program} in PATH; install the package {package}");
+        assert!(stderr.contains(&missing), "{stderr}");
+    }
 
     let image = image.to_str().unwrap();
     let stderr = refused(2, &["-E", tree, "--qemu-image", image, "--arch", "vax"]);

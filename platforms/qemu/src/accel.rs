@@ -178,23 +178,21 @@ async fn kvm_guest(qemu: &Path, dir: &Path) -> Result<String, Unusable> {
 /// For architectures without a test guest: QEMU has to start a paused machine with KVM. Its monitor, on standard input
 /// and output, greets when the machine has been made.
 async fn kvm_starts(arch: Arch, qemu: &Path) -> Result<String, Unusable> {
+    let greeting = |byte| byte == b'{';
+    run(qemu, &paused(arch), KVM_DEADLINE, greeting, |_| true).await?;
+    Ok("QEMU started a machine with KVM".to_owned())
+}
+
+/// The arguments of a machine that only starts, with the options that machines get.
+fn paused(arch: Arch) -> Vec<OsString> {
     let machine = arch.machine_type(Firmware::Uefi);
     let options = arch.machine_options(Accelerator::Kvm);
     let mut args = strings(&["-machine", &format!("{machine}{options}")]);
     args.extend(accelerator_args(arch, Accelerator::Kvm));
-    args.extend(strings(&[
-        "-m",
-        "512",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-S",
-        "-qmp",
-        "stdio",
-    ]));
-    let greeting = |byte| byte == b'{';
-    run(qemu, &args, KVM_DEADLINE, greeting, |_| true).await?;
-    Ok("QEMU started a machine with KVM".to_owned())
+    let memory = arch.memory_mib(Some(64), None).to_string();
+    args.extend(strings(&["-m", &memory, "-nodefaults", "-display", "none"]));
+    args.extend(strings(&["-S", "-qmp", "stdio"]));
+    args
 }
 
 /// What an emulated boot takes, as a multiple of one under KVM.

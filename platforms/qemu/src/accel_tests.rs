@@ -62,3 +62,23 @@ async fn a_qemu_that_dies_or_hangs_is_no_kvm() {
     assert!(!hung.lasting);
     assert_eq!(hung.reason, "a test guest was not through after 0 s");
 }
+
+#[test]
+fn kvm_is_tried_with_the_machine_that_tests_get() {
+    let line = |arch| {
+        let args = paused(arch);
+        crate::command_line::shell_quoted("qemu".as_ref(), &args)
+    };
+    let rest = "-nodefaults -display none -S -qmp stdio";
+    let machines = [
+        (Arch::Aarch64, "virt,gic-version=max", 64),
+        (Arch::Ppc64le, "pseries,kvm-type=HV,ic-mode=xics", 512),
+        (Arch::S390x, "s390-ccw-virtio", 64),
+    ];
+    for (arch, machine, mib) in machines {
+        assert_eq!(
+            line(arch),
+            format!("qemu -machine {machine} -accel kvm -cpu host -m {mib} {rest}")
+        );
+    }
+}
