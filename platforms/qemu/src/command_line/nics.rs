@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use kolea_model::MachineSpec;
 
 use super::args::Args;
+use crate::arch::Arch;
 use crate::hardware::PrivateNic;
 
 impl Args {
@@ -28,13 +29,17 @@ impl Args {
         // Each on a network of its own. Tests know kola's addresses.
         for number in 1..=spec.nics {
             let (address, mac) = (30 + number, number - 1);
+            let place = match self.arch {
+                Arch::S390x => format!(",devno=fe.1.{number:04}"),
+                _ => String::new(),
+            };
             self.add(
                 "-netdev",
                 format!("user,id=eth{number},dhcpstart=10.0.2.{address}{restrict}"),
             );
             self.add(
                 "-device",
-                format!("{device},netdev=eth{number},mac=52:55:00:d1:56:{mac:02x}"),
+                format!("{device},netdev=eth{number},mac=52:55:00:d1:56:{mac:02x}{place}"),
             );
         }
         if let Some(PrivateNic { fd, mac }) = private {
@@ -54,7 +59,11 @@ mod tests {
     use super::*;
 
     fn line(spec: &MachineSpec, private: Option<&PrivateNic>) -> String {
-        let mut args = Args::new(crate::arch::Arch::X86_64);
+        line_on(Arch::X86_64, spec, private)
+    }
+
+    fn line_on(arch: Arch, spec: &MachineSpec, private: Option<&PrivateNic>) -> String {
+        let mut args = Args::new(arch);
         args.nics(spec, private);
         shell_quoted(OsStr::new("qemu"), &args.words)
     }
