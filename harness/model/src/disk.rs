@@ -56,6 +56,24 @@ pub enum Sectors {
     Emulated512,
 }
 
+impl Sectors {
+    /// What the guest counts in, in bytes.
+    pub fn logical(self) -> u64 {
+        match self {
+            Sectors::Native512 | Sectors::Emulated512 => 512,
+            Sectors::Native4k => 4096,
+        }
+    }
+
+    /// What the disk says that it is made of, in bytes.
+    pub fn physical(self) -> u64 {
+        match self {
+            Sectors::Native512 => 512,
+            Sectors::Native4k | Sectors::Emulated512 => 4096,
+        }
+    }
+}
+
 /// Why a text is no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskSpecError(String);

@@ -15,7 +15,9 @@ mod provisioning;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};
-pub use machine::{BootId, Exec, ExecOutput, JournalEntry, Line, Machine, RunBy, SshLogin, Step};
+pub use machine::{
+    BootId, Exec, ExecOutput, JournalEntry, Line, Machine, PRIMARY_DISK, RunBy, SshLogin, Step,
+};
 pub use native::{NativeFuture, NativeTest, TestContext, TestFailure, TestResult};
 pub use network::PrivateNetwork;
 pub use platform::{

@@ -138,6 +138,9 @@ impl fmt::Debug for SshLogin {
     }
 }
 
+/// The serial number of the disk that the guest boots from, and its name for [`Machine::remove_disk`].
+pub const PRIMARY_DISK: &str = "primary-disk";
+
 /// A running machine. All futures may be dropped at any time; time limits are the caller's.
 #[async_trait]
 pub trait Machine: Debug + Send + Sync {
@@ -167,6 +170,16 @@ pub trait Machine: Debug + Send + Sync {
 
     /// Counts the machine's resets (a reboot of the guest is one).
     fn resets(&self) -> watch::Receiver<u32>;
+
+    /// Takes a disk away from the running machine, as if somebody had pulled it out, and waits until it is gone. `id` is
+    /// `disk-1`, `disk-2`… for an additional disk, in the order in which they were asked for; `mpath10` or `mpath11` for one of the
+    /// two paths to the first of them; or [`PRIMARY_DISK`] for what the guest booted from, whatever number it has: then it boots
+    /// from another disk next time. The guest may have to agree, and may take its time.
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
+        Err(MachineError::Harness(format!(
+            "cannot remove the disk {id}: machines of this platform keep their disks"
+        )))
+    }
 
     /// How a person gets in over SSH; none where there is no SSH. To be asked for once the machine was ready: before that a
     /// clone does not have our key. A machine stays as it is for as long as somebody is in it, since nothing of it has a

@@ -1,4 +1,4 @@
-//! Overlays, and room on the host's disk.
+//! Files of disks, and room on the host's disk.
 
 use std::ffi::OsString;
 use std::io;
@@ -27,19 +27,27 @@ pub async fn create_overlay(
     size: Option<u64>,
     disk: &Path,
 ) -> Result<(), MachineError> {
-    let mut args: Vec<OsString> = [
-        "create",
-        "-q",
-        "-f",
-        "qcow2",
-        "-o",
-        "lazy_refcounts=on",
-        "-b",
-    ]
-    .map(OsString::from)
-    .to_vec();
-    args.push(backing.path.into());
-    args.extend(["-F".into(), backing.format.into()]);
+    create(qemu_img, Some(backing), size, disk).await
+}
+
+/// Makes a disk that nothing was ever written to, of that size in bytes.
+pub async fn create_disk(qemu_img: &Path, size: u64, disk: &Path) -> Result<(), MachineError> {
+    create(qemu_img, None, Some(size), disk).await
+}
+
+async fn create(
+    qemu_img: &Path,
+    backing: Option<Backing<'_>>,
+    size: Option<u64>,
+    disk: &Path,
+) -> Result<(), MachineError> {
+    let mut args: Vec<OsString> = ["create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on"]
+        .map(OsString::from)
+        .to_vec();
+    if let Some(backing) = backing {
+        args.extend(["-b".into(), backing.path.into()]);
+        args.extend(["-F".into(), backing.format.into()]);
+    }
     args.push(disk.into());
     args.extend(size.map(|size| size.to_string().into()));
     let output = tools::output(qemu_img, args)
@@ -49,7 +57,7 @@ pub async fn create_overlay(
         return Ok(());
     }
     let words = tools::last_words(&output.stderr);
-    let message = format!("cannot create the overlay {}: {words}", disk.display());
+    let message = format!("cannot create the disk {}: {words}", disk.display());
     Err(if words.contains("No space left on device") {
         MachineError::DiskFull(message)
     } else {

@@ -17,13 +17,32 @@ pub const TYPE_GUID: [u8; 16] = [
 
 /// How much of the partition is looked at.
 const LOOK_AT: u64 = 8 << 20;
-/// LBA 0 to 33: protective MBR, GPT header and 128 entries.
-const TABLE: u64 = 34 * 512;
+/// LBA 0 to 5 of 4096 bytes: protective MBR, GPT header and 128 entries. Sectors of 512 bytes need less.
+const TABLE: u64 = 6 * 4096;
+/// The sizes of sectors that there are, in bytes.
+const SECTORS: [u64; 2] = [512, 4096];
+
+/// The beginning of the image's disk, with its partition table.
+pub async fn table(image: &Image, qemu_img: &Path) -> Option<Vec<u8>> {
+    read(image, 0, TABLE, qemu_img).await
+}
+
+/// The size of the sectors that a partition table is made for, in bytes; none where there is no GPT.
+pub fn sector_size(table: &[u8]) -> Option<u64> {
+    SECTORS.into_iter().find(|size| {
+        let header = usize::try_from(*size).unwrap_or_default();
+        table.get(header..header + 8) == Some(b"EFI PART")
+    })
+}
 
 /// The architecture that the image is for if it certainly is not for `arch`. When in doubt, `None`.
-pub async fn other_architecture(image: &Image, arch: Arch, qemu_img: &Path) -> Option<Arch> {
-    let table = read(image, 0, TABLE, qemu_img).await?;
-    let (start, length) = find(&table)?;
+pub async fn other_architecture(
+    image: &Image,
+    table: &[u8],
+    arch: Arch,
+    qemu_img: &Path,
+) -> Option<Arch> {
+    let (start, length) = find(table)?;
     let partition = read(image, start, length.min(LOOK_AT), qemu_img).await?;
     let has = |arch: Arch| {
         arch.efi_loader().is_some_and(|loader| {
@@ -39,7 +58,7 @@ pub async fn other_architecture(image: &Image, arch: Arch, qemu_img: &Path) -> O
     }
 }
 
-/// Offset and length of the EFI system partition, in bytes, from the start of a disk with sectors of 512 bytes.
+/// Offset and length of the EFI system partition, in bytes, from the start of a disk.
 fn find(table: &[u8]) -> Option<(u64, u64)> {
     let u64_at = |at: usize| -> Option<u64> {
         Some(u64::from_le_bytes(table.get(at..at + 8)?.try_into().ok()?))
@@ -47,21 +66,20 @@ fn find(table: &[u8]) -> Option<(u64, u64)> {
     let u32_at = |at: usize| -> Option<u32> {
         Some(u32::from_le_bytes(table.get(at..at + 4)?.try_into().ok()?))
     };
-    if table.get(512..520)? != b"EFI PART" {
-        return None;
-    }
-    let first = usize::try_from(u64_at(512 + 72)?.checked_mul(512)?).ok()?;
-    let size = usize::try_from(u32_at(512 + 84)?).ok()?.max(128);
+    let sector = sector_size(table)?;
+    let header = usize::try_from(sector).ok()?;
+    let first = usize::try_from(u64_at(header + 72)?.checked_mul(sector)?).ok()?;
+    let size = usize::try_from(u32_at(header + 84)?).ok()?.max(128);
     let entries = table.get(first..)?.chunks_exact(size);
     let entry = entries
-        .take(usize::try_from(u32_at(512 + 80)?).ok()?)
+        .take(usize::try_from(u32_at(header + 80)?).ok()?)
         .find(|entry| entry.starts_with(&TYPE_GUID))?;
     let lba = |range: std::ops::Range<usize>| -> Option<u64> {
         Some(u64::from_le_bytes(entry.get(range)?.try_into().ok()?))
     };
     let (start, end) = (lba(32..40)?, lba(40..48)?);
     let sectors = end.checked_sub(start)?.checked_add(1)?;
-    Some((start.checked_mul(512)?, sectors.checked_mul(512)?))
+    Some((start.checked_mul(sector)?, sectors.checked_mul(sector)?))
 }
 
 /// Reads `length` bytes of the guest's disk at `offset`; both are multiples of 512.
@@ -100,7 +118,12 @@ mod tests {
         assert_eq!(find(b""), None);
         assert_eq!(find(&[0xff; 20_000]), None);
         let mut table = vec![0xff; 20_000];
-        table[512..520].copy_from_slice(b"EFI PART");
-        assert_eq!(find(&table), None);
+        for sector in [512, 4096] {
+            assert_eq!(sector_size(&table), None);
+            table[sector..sector + 8].copy_from_slice(b"EFI PART");
+            assert_eq!(sector_size(&table), u64::try_from(sector).ok());
+            assert_eq!(find(&table), None);
+            table[sector] = 0;
+        }
     }
 }

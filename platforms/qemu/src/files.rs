@@ -8,12 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Names in such a directory, and in a template, which is made of one.
 pub mod names {
-    /// The disk's overlay.
+    /// The primary disk's overlay.
     pub const DISK: &str = "disk.qcow2";
     /// The variables of the UEFI firmware.
     pub const FIRMWARE_VARS: &str = "firmware-vars.fd";
     /// The guest's memory.
     pub const RAM: &str = "ram";
+
+    /// A disk besides the primary one, by its number.
+    pub fn additional_disk(number: usize) -> String {
+        format!("disk-{number}.qcow2")
+    }
 }
 
 /// A directory that is removed on drop, unless it is to stay.

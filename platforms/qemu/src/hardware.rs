@@ -14,6 +14,7 @@ use crate::files::names;
 use crate::helper::Helper;
 use crate::launch::{Common, firmware};
 use crate::mounts::{Transport, share};
+use crate::nbd;
 use crate::steps::Steps;
 
 /// What a machine's disks and its firmware's variables begin with.
@@ -99,6 +100,7 @@ pub async fn make(
     let mut hardware = Hardware::default();
     share(common, &spec.mounts, places, &mut hardware).await?;
     hardware.devices.drives = drives::make(common, spec, origin, places.files, steps).await?;
+    nbd::serve(places, &mut hardware).await?;
     let frozen;
     let vars = match origin {
         Origin::Image => common.firmware.as_ref().map(|files| files.vars.as_path()),

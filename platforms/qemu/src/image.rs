@@ -23,6 +23,8 @@ pub struct Image {
     pub format: String,
     /// Size of the guest's disk, in bytes.
     pub virtual_size: u64,
+    /// The size of the sectors that its partition table is made for, in bytes; none where it has no GPT.
+    pub sector_size: Option<u64>,
 }
 
 /// What `qemu-img info --output=json` tells.
@@ -71,12 +73,15 @@ pub async fn inspect(path: &Path, arch: Arch, qemu_img: &Path) -> Result<Image, 
             )));
         }
     }
-    let image = Image {
+    let mut image = Image {
         path,
         format: info.format,
         virtual_size: info.virtual_size,
+        sector_size: None,
     };
-    if let Some(other) = esp::other_architecture(&image, arch, qemu_img).await {
+    let table = esp::table(&image, qemu_img).await.unwrap_or_default();
+    image.sector_size = esp::sector_size(&table);
+    if let Some(other) = esp::other_architecture(&image, &table, arch, qemu_img).await {
         return Err(fault(format!(
             "it boots {} machines, not {}; give the image's architecture with --arch {}",
             other.name(),

@@ -23,6 +23,7 @@ use crate::qmp::Qmp;
 use crate::signs::Signs;
 use crate::steps::Steps;
 use crate::supervisor::Life;
+use crate::unplug;
 
 /// A connection that broke since QEMU died is noticed before the death is; this is how long we wait for the latter.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
@@ -272,6 +273,10 @@ impl Machine for QemuMachine {
 
     fn resets(&self) -> watch::Receiver<u32> {
         self.life().resets.subscribe()
+    }
+
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
+        unplug::remove_disk(self, id).await
     }
 
     fn ssh_login(&self) -> Option<SshLogin> {

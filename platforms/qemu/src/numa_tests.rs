@@ -88,6 +88,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
                 primary: true,
                 spec: kolea_model::DiskSpec::default(),
                 file: file(names::DISK),
+                paths: Vec::new(),
             }],
             ..Devices::default()
         },

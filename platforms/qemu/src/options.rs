@@ -46,7 +46,7 @@ pub struct QemuOptions {
     /// Directories of the host that every guest may read (`--qemu-bind-ro`). With any of them no machine can be cloned.
     pub mounts: Vec<HostMount>,
     /// What the primary disk of every machine is like (`--qemu-native-4k`, `--qemu-512e`, `--qemu-nvme`, `--qemu-multipath`); what
-    /// a test says of it (`primaryDisk`) comes first. Its size is not used.
+    /// a test says of it (`primaryDisk`) comes first, but for sectors of 4096 bytes, which are the image's. Its size is not used.
     pub primary_disk: DiskSpec,
     /// Whether machines have a TPM 2.0 (`--qemu-swtpm`), as far as their architecture can have one.
     pub tpm: bool,

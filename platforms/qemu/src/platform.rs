@@ -10,7 +10,7 @@ use kolea_machine::{
     CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, Template,
     TemplateOrder,
 };
-use kolea_model::{Firmware, HostMount, MachineNeeds, MachineSpec};
+use kolea_model::{DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, MachineSpec};
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
@@ -19,12 +19,13 @@ use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
 use crate::disk_size::DiskSize;
 use crate::launch::{Common, launch};
 use crate::machine::QemuMachine;
+use crate::nbd::NBD_MIB;
 use crate::options::QemuOptions;
 use crate::start::Lives;
 use crate::templates::{self, Store, TemplateKey};
 use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
-use crate::{QemuError, accel, image, machine_type, mounts, tools};
+use crate::{QemuError, accel, drives, image, machine_type, mounts, nbd, sectors, tools};
 
 /// What QEMU needs beside the guest's memory, in MiB: itself (about 60 MiB measured), device state, page tables, and
 /// the page cache of the overlay that can't be dropped at once.
@@ -50,6 +51,8 @@ pub struct QemuPlatform {
     memory_mib: Option<u64>,
     /// Directories of the host that every machine has.
     mounts: Vec<HostMount>,
+    /// What the primary disk is like if its test does not say.
+    primary_disk: DiskSpec,
     common: Common,
     work: WorkDir,
     /// Where templates of earlier runs are.
@@ -77,6 +80,14 @@ impl QemuPlatform {
         let mounts = absolute(&options.mounts);
         mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
+        let primary_disk = drives::primary_disk(None, &options.primary_disk);
+        sectors::check(&image, &primary_disk, firmware).map_err(|error| QemuError::Image {
+            path: image.path.clone(),
+            message: format!("its {error}"),
+        })?;
+        if primary_disk.multipath {
+            nbd::find()?;
+        }
         let disk = disk_size(options.disk_size.as_deref(), image.virtual_size)?;
         let work = WorkDir::create(&options.work_dir.unwrap_or_else(default_parent))?;
         let cache = Cache::new(options.cache_dir);
@@ -140,6 +151,7 @@ impl QemuPlatform {
             firmware,
             memory_mib: options.memory_mib,
             mounts,
+            primary_disk,
             common: Common {
                 arch,
                 accelerator: choice.accelerator,
@@ -163,6 +175,18 @@ impl QemuPlatform {
             freezable: Mutex::default(),
             private: Mutex::default(),
         })
+    }
+
+    /// Whether this host and the image can give a test what it asks for, as far as that can be told before anything boots. The
+    /// error is one line for people, without the test's name.
+    pub fn check(&self, needs: &MachineNeeds) -> Result<(), String> {
+        let spec = self.resolve(needs);
+        sectors::check(&self.common.image, &spec.primary_disk, spec.firmware)
+            .map_err(|error| format!("primaryDisk: the image's {error}"))?;
+        if disks(&spec).any(|disk| disk.multipath) {
+            nbd::find().map_err(|error| format!("mpath: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Where this run keeps overlays.
@@ -221,6 +245,23 @@ fn all_mounts(common: &[HostMount], own: &[HostMount]) -> Vec<HostMount> {
     all
 }
 
+/// All disks of a machine.
+fn disks(spec: &MachineSpec) -> impl Iterator<Item = &DiskSpec> {
+    spec.disks.iter().chain([&spec.primary_disk])
+}
+
+/// Why a machine with those disks can't be frozen, for people.
+fn unfreezable(spec: &MachineSpec) -> Option<&'static str> {
+    if disks(spec).any(|disk| disk.multipath) {
+        // What serves it has the file open, outside of QEMU.
+        return Some("a machine with a disk on several paths cannot be frozen");
+    }
+    let nvme = |disk: &DiskSpec| disk.channel == DiskChannel::Nvme;
+    disks(spec)
+        .any(nvme)
+        .then_some("a machine with an NVMe disk cannot be frozen (QEMU cannot save such disks)")
+}
+
 /// What a test needs of its primary disk, in GiB: the larger of `minDisk` and the size in `primaryDisk`.
 fn disk_gib(needs: &MachineNeeds) -> Option<u64> {
     let primary = needs.primary_disk.as_ref().and_then(|disk| disk.size_gib);
@@ -257,7 +298,7 @@ impl Platform for QemuPlatform {
             internet: needs.internet,
             numa: needs.numa,
             mounts: all_mounts(&self.mounts, &needs.mounts),
-            primary_disk: needs.primary_disk.clone().unwrap_or_default(),
+            primary_disk: drives::primary_disk(needs.primary_disk.as_ref(), &self.primary_disk),
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
             usernet: None,
@@ -275,7 +316,8 @@ impl Platform for QemuPlatform {
             // Translated code, and half as much again for QEMU's tables about it.
             Accelerator::Tcg => TRANSLATION_BUFFER_MIB * 3 / 2,
         };
-        let helpers = VIRTIOFSD_MIB * spec.mounts.len() as u64;
+        let served = disks(spec).filter(|disk| disk.multipath).count();
+        let helpers = VIRTIOFSD_MIB * spec.mounts.len() as u64 + NBD_MIB * served as u64;
         spec.memory_mib + QEMU_MIB + translation + helpers
     }
 
@@ -300,7 +342,9 @@ impl Platform for QemuPlatform {
         // virtiofsd's files are open outside of QEMU, and QEMU's own 9p refuses to be saved while it is mounted.
         let mounted = !spec.mounts.is_empty();
         mounted
-            .then(|| "a machine with directories of the host in it cannot be frozen".to_owned())
+            .then_some("a machine with directories of the host in it cannot be frozen")
+            .or_else(|| unfreezable(spec))
+            .map(str::to_owned)
             .or_else(|| not_clonable(&self.common.qemu_version))
     }
 

@@ -50,6 +50,13 @@ pub enum QmpEvent {
     Stop,
     /// The machine runs on.
     Resume,
+    /// A device is gone, or the guest has refused to let go of it.
+    Unplugged {
+        /// Where it is in QEMU's tree of objects.
+        path: String,
+        /// Whether it is gone.
+        gone: bool,
+    },
     /// A state that is saved or loaded has come to this status, such as `completed` or `failed`.
     Migration(String),
     /// A disk could not be read or written.
@@ -223,6 +230,10 @@ fn parse_event(name: &Value, data: &Value) -> Option<QmpEvent> {
         }),
         "RESET" => Some(QmpEvent::Reset),
         "VSERPORT_CHANGE" if !flag("open") => Some(QmpEvent::PortClosed { id: text("id") }),
+        "DEVICE_DELETED" | "DEVICE_UNPLUG_GUEST_ERROR" => Some(QmpEvent::Unplugged {
+            path: text("path"),
+            gone: name == "DEVICE_DELETED",
+        }),
         "STOP" => Some(QmpEvent::Stop),
         "RESUME" => Some(QmpEvent::Resume),
         "MIGRATION" => Some(QmpEvent::Migration(text("status"))),

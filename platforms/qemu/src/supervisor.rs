@@ -1,5 +1,6 @@
 //! Watching one QEMU process from its start to its end, and telling why it ended.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Life {
     pub resets: watch::Sender<u32>,
     /// How far the saving or loading of its state is, in QEMU's words; empty at first.
     pub migration: watch::Sender<String>,
+    /// The devices that were to be removed, by their paths in QEMU's tree of objects, and whether they are gone.
+    pub unplugged: watch::Sender<BTreeMap<String, bool>>,
     /// Whether we ended it.
     stopping: AtomicBool,
     kill: Notify,
@@ -244,6 +247,12 @@ fn note(event: QmpEvent, life: &Life, agent: Option<&AgentChannel>) -> bool {
         }
         QmpEvent::Migration(status) => {
             life.migration.send_replace(status);
+            false
+        }
+        QmpEvent::Unplugged { path, gone } => {
+            life.unplugged.send_modify(|ends| {
+                ends.insert(path, gone);
+            });
             false
         }
         QmpEvent::Stop | QmpEvent::Resume => false,

@@ -1,6 +1,6 @@
 //! What this version cannot give to a machine.
 
-use kolea_model::{DiskSpec, MachineNeeds};
+use kolea_model::MachineNeeds;
 
 use crate::arch::Arch;
 
@@ -9,11 +9,6 @@ use crate::arch::Arch;
 pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
     let has_numa = Arch::from_name(arch).is_ok_and(Arch::has_numa);
     let asked = [
-        (
-            "primaryDisk",
-            needs.primary_disk.as_ref().is_some_and(has_options),
-        ),
-        ("additionalDisks", !needs.additional_disks.is_empty()),
         ("additionalNics", needs.additional_nics > 0),
         ("appendKernelArgs", needs.kernel_args.is_some()),
         (
@@ -33,29 +28,21 @@ pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// Whether a disk is more than a size.
-fn has_options(disk: &DiskSpec) -> bool {
-    let plain = DiskSpec {
-        size_gib: disk.size_gib,
-        ..DiskSpec::default()
-    };
-    *disk != plain
-}
-
 #[cfg(test)]
 mod tests {
-    use kolea_model::HostMount;
+    use kolea_model::{DiskSpec, HostMount};
 
     use super::*;
 
     #[test]
-    fn sizes_mounts_and_nodes_can_be_had_and_options_of_disks_not() {
+    fn disks_mounts_and_nodes_can_be_had_and_nics_not() {
         let mut needs = MachineNeeds {
             disk_gib: Some(10),
             primary_disk: Some(DiskSpec {
-                size_gib: Some(20),
+                multipath: true,
                 ..DiskSpec::default()
             }),
+            additional_disks: vec![DiskSpec::default()],
             numa: true,
             mounts: vec![HostMount {
                 host: "/srv".into(),
@@ -65,14 +52,7 @@ mod tests {
         };
         assert_eq!(unmet(&needs, "x86_64"), None);
         assert_eq!(unmet(&needs, "s390x").as_deref(), Some("numaNodes"));
-        needs.primary_disk = Some(DiskSpec {
-            multipath: true,
-            ..DiskSpec::default()
-        });
         needs.additional_nics = 1;
-        assert_eq!(
-            unmet(&needs, "aarch64").as_deref(),
-            Some("primaryDisk, additionalNics")
-        );
+        assert_eq!(unmet(&needs, "aarch64").as_deref(), Some("additionalNics"));
     }
 }

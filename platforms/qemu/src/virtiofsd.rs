@@ -3,17 +3,15 @@
 //! Nothing is waited for: its socket listens and QEMU's end is connected before it starts, both are inherited.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use command_fds::FdMapping;
 use kolea_machine::MachineError;
 
 use crate::helper::Helper;
-use crate::{process, tools};
+use crate::{process, socket, tools};
 
 /// The listening socket's number in virtiofsd.
 const LISTENER: i32 = 3;
@@ -111,7 +109,7 @@ impl Virtiofsd {
             let dir = tempfile::Builder::new()
                 .prefix("virtiofsd-")
                 .tempdir_in(scratch)?;
-            let (listener, ours) = sockets(dir.path())?;
+            let (listener, [ours]) = socket::served(dir.path())?;
             let mut child = process::spawn(
                 &self.program,
                 &self.arguments(dir.path()),
@@ -155,7 +153,7 @@ impl Virtiofsd {
                 shared.display()
             ))
         };
-        let (listener, ours) = sockets(files).map_err(fault)?;
+        let (listener, [ours]) = socket::served(files).map_err(fault)?;
         let args = self.arguments(shared);
         let child = process::spawn(&self.program, &args, vec![inherit(listener)])
             .await
@@ -170,18 +168,6 @@ fn inherit(listener: OwnedFd) -> FdMapping {
         parent_fd: listener,
         child_fd: LISTENER,
     }
-}
-
-/// A socket that listens, and one that is connected to it. Nobody else can connect: its name is in a private directory,
-/// and gone when this returns.
-fn sockets(dir: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
-    // By way of the descriptor, since a socket's path must not have more than 107 bytes.
-    let handle = File::open(dir)?;
-    let path = format!("/proc/self/fd/{}/virtiofsd.socket", handle.as_raw_fd());
-    let listener = UnixListener::bind(&path)?;
-    let connected = UnixStream::connect(&path);
-    fs::remove_file(dir.join("virtiofsd.socket"))?;
-    Ok((listener.into(), connected?.into()))
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
                 primary: true,
                 spec: DiskSpec::default(),
                 file: "/w/disk,1.qcow2".into(),
+                paths: Vec::new(),
             }],
             firmware: uefi.then(|| FirmwareFiles {
                 code: "/fw/CODE.fd".into(),
