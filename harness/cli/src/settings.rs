@@ -9,7 +9,7 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 
-use kolea_model::{Firmware, HostMount, TestCase, UserConfig};
+use kolea_model::{DiskSpec, Firmware, HostMount, TestCase, UserConfig};
 use kolea_qemu::Accel;
 use kolea_suite::{Selection, Shard};
 
@@ -58,6 +58,8 @@ pub struct Machines {
     pub memory_mib: Option<u64>,
     /// What the primary disk is enlarged to.
     pub disk_size: Option<String>,
+    /// What the primary disk is like.
+    pub primary_disk: DiskSpec,
     /// Directories of the host.
     pub mounts: Vec<HostMount>,
     /// What executes the guests' instructions.
@@ -136,6 +138,7 @@ impl Settings {
             firmware,
             memory_mib: global.qemu.qemu_memory.and_then(|memory| memory.0),
             disk_size: text(&global.qemu.qemu_size),
+            primary_disk: platform::primary_disk(global)?,
             mounts: global.qemu.qemu_bind_ro.clone(),
             accel: match global.qemu.accel {
                 AccelArg::Auto => Accel::Auto,

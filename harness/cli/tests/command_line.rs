@@ -40,10 +40,7 @@ fn status(output: &Output, expected: i32) -> (String, String) {
 fn what_is_not_built_in_is_one_line() {
     let dir = tree();
     for (words, expected) in [
-        (
-            "run --qemu-nvme a.qcow2",
-            "--qemu-nvme is not supported yet",
-        ),
+        ("run --qemu-cex a.qcow2", "--qemu-cex is not supported yet"),
         (
             "run --qemu-iso x.iso --qemu-iso-as-disk",
             "--qemu-iso, --qemu-iso-as-disk is not supported yet",

@@ -92,8 +92,8 @@ fn tests(config: &Path) {
     );
     write_test(
         config,
-        "disks",
-        "## kola:\n##   additionalDisks: [\"5G:channel=nvme\"]",
+        "instance",
+        "## kola:\n##   instanceType: large",
         "exit 1",
     );
     let ports = "## kola:\n##   requiredHostPorts: [17005]";
@@ -165,9 +165,9 @@ fn on_a_working_directory_of_nosa_kola_run_needs_no_flag() {
     let expected = [
         ("butane", "PASS"),
         ("denied", "SKIP"),
-        ("disks", "SKIP"),
         ("fcos-only", "SKIP"),
         ("inject", "PASS"),
+        ("instance", "SKIP"),
         ("other-arch", "PASS"),
         ("port-a", "PASS"),
         ("port-b", "PASS"),

@@ -83,6 +83,9 @@ async fn primary_first(
             others.push(disk);
         }
     }
+    if primary.is_empty() {
+        return Ok((primary, others));
+    }
     // A number must be free before it is given away.
     let order = primary.iter().map(|disk| (disk, -1));
     for (disk, index) in order.chain(others.iter().zip(1..)) {

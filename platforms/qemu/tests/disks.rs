@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kolea_machine::profile::Profile;
 use kolea_machine::{DownKind, LaunchRequest, Machine, PRIMARY_DISK, Platform, Provision};
-use kolea_model::{DiskSpec, MachineNeeds};
+use kolea_model::{DiskSpec, Firmware, MachineNeeds};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -38,9 +38,9 @@ fn blank_disk(dir: &Path, table: Option<usize>) -> PathBuf {
     path
 }
 
-fn options(dir: &Path) -> QemuOptions {
+fn options(dir: &Path, table: Option<usize>) -> QemuOptions {
     QemuOptions {
-        image: blank_disk(dir, None),
+        image: blank_disk(dir, table),
         arch: "x86_64".to_owned(),
         accel: Accel::Tcg,
         memory_mib: Some(64),
@@ -59,7 +59,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let platform = QemuPlatform::new(options(dir.path())).await.unwrap();
+        let platform = QemuPlatform::new(options(dir.path(), None)).await.unwrap();
         Bench { dir, platform }
     }
 
@@ -185,40 +185,38 @@ async fn what_cannot_be_cloned_says_why_and_helpers_cost_memory() {
 #[tokio::test]
 async fn an_image_for_other_sectors_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let asked = |table, primary: &str, uefi: bool| QemuOptions {
-        image: blank_disk(dir.path(), table),
+    let asked = |table, primary: &str, firmware| QemuOptions {
         primary_disk: disk(primary),
-        firmware: uefi.then_some(kolea_model::Firmware::Uefi),
-        ..options(dir.path())
+        firmware: Some(firmware),
+        ..options(dir.path(), Some(table))
     };
-    for (table, primary, uefi, part) in [
+    for (table, primary, firmware, part) in [
         (
             512,
             ":4k",
-            true,
+            Firmware::Uefi,
             "its partition table is made for sectors of 512 bytes, and the primary disk would have sectors of 4096 bytes",
         ),
         (
             4096,
             "",
-            true,
+            Firmware::Uefi,
             "its partition table is made for sectors of 4096 bytes, and the primary disk would have sectors of 512 bytes",
         ),
         (
             4096,
             ":4k",
-            false,
+            Firmware::Bios,
             "BIOS boots from sectors of 512 bytes only",
         ),
     ] {
-        let mut options = asked(Some(table), primary, uefi);
-        options.image = blank_disk(dir.path(), Some(table));
-        let error = QemuPlatform::new(options).await.unwrap_err().to_string();
+        let refused = QemuPlatform::new(asked(table, primary, firmware)).await;
+        let error = refused.unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
-    let mut options = asked(None, "", true);
-    options.image = blank_disk(dir.path(), Some(512));
-    let platform = QemuPlatform::new(options).await.unwrap();
+    let platform = QemuPlatform::new(asked(512, "", Firmware::Bios))
+        .await
+        .unwrap();
     let needs = MachineNeeds {
         primary_disk: Some(disk(":4k")),
         ..MachineNeeds::default()

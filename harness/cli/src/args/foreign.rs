@@ -33,10 +33,6 @@ macro_rules! foreign {
 
 /// All of them.
 pub const FOREIGN: &[Foreign] = foreign![
-    "qemu-multipath" Bool,
-    "qemu-native-4k" Bool,
-    "qemu-512e" Bool,
-    "qemu-nvme" Bool,
     "qemu-iso" Text,
     "qemu-iso-as-disk" Bool,
     "qemu-secex" Bool,

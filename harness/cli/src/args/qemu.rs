@@ -16,6 +16,18 @@ pub struct QemuArgs {
     /// Size of the primary disk, as `qemu-img resize` takes it: `20G`, or `+5G` for more than the image has
     #[arg(long, value_name = "[+]SIZE")]
     pub qemu_size: Option<String>,
+    /// The primary disk has sectors of 4096 bytes, as its image must have; with UEFI unless said otherwise
+    #[arg(long)]
+    pub qemu_native_4k: bool,
+    /// The primary disk has physical sectors of 4096 bytes, and logical ones of 512
+    #[arg(long)]
+    pub qemu_512e: bool,
+    /// The primary disk is an NVMe one
+    #[arg(long)]
+    pub qemu_nvme: bool,
+    /// The primary disk is there twice, on two paths
+    #[arg(long)]
+    pub qemu_multipath: bool,
     /// A directory of the host that every machine may read; once for each
     #[arg(long, value_name = "HOST,GUEST")]
     pub qemu_bind_ro: Vec<HostMount>,

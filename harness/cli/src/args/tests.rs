@@ -155,14 +155,14 @@ fn flags_of_what_is_not_built_in_are_noted_if_they_would_do_something() {
         foreign.iter().map(|flag| flag.name).collect()
     };
     assert_eq!(
-        names(&["kolea", "--aws-ami=x", "run", "--qemu-nvme", "--qemu-iso="]),
-        ["qemu-nvme", "aws-ami"]
+        names(&["kolea", "--aws-ami=x", "run", "--qemu-cex", "--qemu-iso="]),
+        ["qemu-cex", "aws-ami"]
     );
     assert!(
         names(&[
             "kolea",
             "run",
-            "--qemu-nvme=false",
+            "--qemu-cex=false",
             "--gcp-service-auth=false"
         ])
         .is_empty()
@@ -180,7 +180,7 @@ fn what_means_nothing_to_a_subcommand_is_taken_and_not_shown() {
     ok(&["kolea", "ncpu", "--qemu-memory", "4"]);
     let run = help("run");
     assert!(run.contains("--qemu-memory") && run.contains("Exit codes:"));
-    assert!(!run.contains("--aws-ami") && !run.contains("--qemu-nvme"));
+    assert!(!run.contains("--aws-ami") && !run.contains("--qemu-cex"));
 }
 
 #[test]

@@ -90,6 +90,11 @@ pub fn start(
     let platform = runtime
         .block_on(QemuPlatform::new(qemu(settings, flags, &image)))
         .map_err(Failure::usage)?;
+    for test in &selected.run {
+        platform
+            .check(&test.needs)
+            .map_err(|error| Failure::usage(anyhow!("{}: {error}", test.name)))?;
+    }
     let accelerator = platform.facts().properties.get("accelerator").cloned();
     let stream = stream(accelerator.as_deref(), &image);
 
@@ -138,6 +143,7 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
         memory_mib: machines.memory_mib,
         disk_size: machines.disk_size.clone(),
         mounts: machines.mounts.clone(),
+        primary_disk: machines.primary_disk.clone(),
         profile: settings.distro.profile.clone(),
         cache_dir: paths::cache_dir(),
         work_dir: None,

@@ -1,7 +1,7 @@
 //! Platforms and features that are not built in: one line for each, before anything is done.
 
 use anyhow::anyhow;
-use kolea_model::Firmware;
+use kolea_model::{DiskChannel, DiskSpec, Firmware, Sectors};
 
 use super::text;
 use crate::args::{FirmwareArg, Foreign, GlobalArgs, Invocation};
@@ -61,10 +61,43 @@ pub fn refuse_foreign(given: &[&Foreign]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the flags say about the primary disk.
+pub fn primary_disk(global: &GlobalArgs) -> Result<DiskSpec, Failure> {
+    let flags = &global.qemu;
+    let contradiction = |what: &str| Err(Failure::usage(anyhow!("{what}; leave out one of them")));
+    if flags.qemu_native_4k && flags.qemu_512e {
+        return contradiction("--qemu-native-4k and --qemu-512e are different sectors");
+    }
+    if flags.qemu_nvme && flags.qemu_multipath {
+        return contradiction(
+            "--qemu-multipath gives paths over SCSI, and --qemu-nvme an NVMe disk",
+        );
+    }
+    Ok(DiskSpec {
+        channel: if flags.qemu_nvme {
+            DiskChannel::Nvme
+        } else {
+            DiskChannel::default()
+        },
+        sectors: match (flags.qemu_native_4k, flags.qemu_512e) {
+            (true, _) => Sectors::Native4k,
+            (false, true) => Sectors::Emulated512,
+            (false, false) => Sectors::default(),
+        },
+        multipath: flags.qemu_multipath,
+        ..DiskSpec::default()
+    })
+}
+
 /// `--qemu-firmware`.
 pub fn firmware(global: &GlobalArgs) -> Result<Option<Firmware>, Failure> {
+    let native_4k = global.qemu.qemu_native_4k;
     match global.qemu.qemu_firmware {
+        None | Some(FirmwareArg::Default) if native_4k => Ok(Some(Firmware::Uefi)),
         None | Some(FirmwareArg::Default) => Ok(None),
+        Some(FirmwareArg::Bios) if native_4k => Err(Failure::usage(anyhow!(
+            "--qemu-native-4k needs UEFI: BIOS boots from sectors of 512 bytes only; leave out --qemu-firmware bios"
+        ))),
         Some(FirmwareArg::Bios) => Ok(Some(Firmware::Bios)),
         Some(FirmwareArg::Uefi) => Ok(Some(Firmware::Uefi)),
         Some(FirmwareArg::UefiSecure) => Err(not_yet("--qemu-firmware uefi-secure")),
