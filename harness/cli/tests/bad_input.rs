@@ -98,6 +98,11 @@ fn no_image_no_qemu_wrong_architecture() {
     let image = image.to_str().unwrap();
     let stderr = refused(2, &["-E", tree, "--qemu-image", image, "--arch", "vax"]);
     assert!(stderr.contains("vax"), "{stderr}");
+    let stderr = refused(2, &["-E", tree, "--qemu-image", image, "--qemu-native-4k"]);
+    assert!(
+        stderr.contains("for sectors of 512 bytes") && stderr.contains("sectors of 4096 bytes;"),
+        "{stderr}"
+    );
     let stderr = refused(2, &["-E", tree, "--qemu-image", image, "-b", "beos"]);
     assert!(
         stderr.contains("beos") && stderr.contains("nestos"),

@@ -49,6 +49,18 @@ fn what_is_not_built_in_is_one_line() {
             "run --qemu-firmware=uefi-secure",
             "uefi-secure is not supported yet",
         ),
+        (
+            "run --qemu-native-4k --qemu-512e",
+            "--qemu-native-4k and --qemu-512e are different sectors; leave out one",
+        ),
+        (
+            "run --qemu-nvme --qemu-multipath",
+            "--qemu-multipath gives paths over SCSI, and --qemu-nvme an NVMe disk; leave out one",
+        ),
+        (
+            "run --arch x86_64 --qemu-firmware bios --qemu-native-4k",
+            "--qemu-native-4k needs UEFI",
+        ),
         ("-p iso run", "platform `qemu-iso` is not supported yet"),
         ("run -p aws --aws-ami x", "platform `aws` is not built in"),
         ("run -p vax", "platform `vax` is not known"),

@@ -81,9 +81,11 @@ impl QemuPlatform {
         mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
         let image = image::inspect(&options.image, arch, &qemu_img).await?;
         let primary_disk = drives::primary_disk(None, &options.primary_disk);
-        sectors::check(&image, &primary_disk, firmware).map_err(|error| QemuError::Image {
-            path: image.path.clone(),
-            message: format!("its {error}"),
+        sectors::check(&image, &primary_disk, arch, firmware).map_err(|error| {
+            QemuError::Image {
+                path: image.path.clone(),
+                message: format!("its {error}"),
+            }
         })?;
         if primary_disk.multipath {
             nbd::find()?;
@@ -181,8 +183,14 @@ impl QemuPlatform {
     /// error is one line for people, without the test's name.
     pub fn check(&self, needs: &MachineNeeds) -> Result<(), String> {
         let spec = self.resolve(needs);
-        sectors::check(&self.common.image, &spec.primary_disk, spec.firmware)
-            .map_err(|error| format!("primaryDisk: the image's {error}"))?;
+        let common = &self.common;
+        sectors::check(
+            &common.image,
+            &spec.primary_disk,
+            common.arch,
+            spec.firmware,
+        )
+        .map_err(|error| format!("primaryDisk: the image's {error}"))?;
         if disks(&spec).any(|disk| disk.multipath) {
             nbd::find().map_err(|error| format!("mpath: {error}"))?;
         }

@@ -2,10 +2,11 @@
 
 use kolea_model::{DiskSpec, Firmware, Sectors};
 
+use crate::arch::Arch;
 use crate::image::Image;
 
 /// The error is one line for people, and names the two sizes. It goes on after `its`, or `the image's`.
-pub fn check(image: &Image, disk: &DiskSpec, firmware: Firmware) -> Result<(), String> {
+pub fn check(image: &Image, disk: &DiskSpec, arch: Arch, firmware: Firmware) -> Result<(), String> {
     let bytes = disk.sectors.logical();
     match image.sector_size {
         Some(size) if size != bytes => {
@@ -18,7 +19,7 @@ pub fn check(image: &Image, disk: &DiskSpec, firmware: Firmware) -> Result<(), S
                 "partition table is made for sectors of {size} bytes, and the primary disk would have sectors of {bytes} bytes; {help}"
             ))
         }
-        _ if disk.sectors == Sectors::Native4k && firmware == Firmware::Bios => Err(
+        _ if disk.sectors == Sectors::Native4k && (arch, firmware) == (Arch::X86_64, Firmware::Bios) => Err(
             "primary disk would have sectors of 4096 bytes, and BIOS boots from sectors of 512 bytes only; use --qemu-firmware uefi"
                 .to_owned(),
         ),
@@ -39,7 +40,8 @@ mod tests {
                 virtual_size: 1,
                 sector_size: size,
             };
-            check(&image, &DiskSpec::parse_primary(disk).unwrap(), firmware)
+            let disk = DiskSpec::parse_primary(disk).unwrap();
+            check(&image, &disk, Arch::X86_64, firmware)
         };
         use Firmware::{Bios, Uefi};
         for good in [

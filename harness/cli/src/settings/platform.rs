@@ -91,7 +91,8 @@ pub fn primary_disk(global: &GlobalArgs) -> Result<DiskSpec, Failure> {
 
 /// `--qemu-firmware`.
 pub fn firmware(global: &GlobalArgs) -> Result<Option<Firmware>, Failure> {
-    let native_4k = global.qemu.qemu_native_4k;
+    // Other architectures have no choice.
+    let native_4k = global.qemu.qemu_native_4k && super::arch(global) == "x86_64";
     match global.qemu.qemu_firmware {
         None | Some(FirmwareArg::Default) if native_4k => Ok(Some(Firmware::Uefi)),
         None | Some(FirmwareArg::Default) => Ok(None),

@@ -20,7 +20,10 @@ impl Args {
         let options = options(drive, 0);
         match drive.spec.channel {
             DiskChannel::Virtio => {
-                self.add("-device", format!("{},drive={id}{options}", self.arch.virtio("blk")));
+                self.add(
+                    "-device",
+                    format!("{},drive={id}{options}", self.arch.virtio("blk")),
+                );
             }
             DiskChannel::Nvme => self.add("-device", format!("nvme,drive={id}{options}")),
             DiskChannel::Scsi => {
@@ -106,10 +109,15 @@ mod tests {
 
     use super::super::shell_quoted;
     use super::*;
+    use crate::arch::Arch;
 
     /// The arguments of disks, the last of which is the primary one. Descriptors of sockets count from 8.
     fn line(disks: &[&str]) -> String {
-        let mut args = Args::default();
+        line_on(Arch::X86_64, disks)
+    }
+
+    fn line_on(arch: Arch, disks: &[&str]) -> String {
+        let mut args = Args::new(arch);
         let mut socket = 8..;
         for (index, disk) in disks.iter().enumerate() {
             let spec = DiskSpec::parse_primary(disk).unwrap();
@@ -122,7 +130,7 @@ mod tests {
                 spec,
             });
         }
-        shell_quoted("q".as_ref(), &args.0)
+        shell_quoted("q".as_ref(), &args.words)
     }
 
     #[test]
@@ -190,6 +198,16 @@ mod tests {
             path("mpath21", &primary(2), 11),
         ];
         assert_eq!(line, expected.join(" "));
+    }
+
+    #[test]
+    fn virtio_devices_are_on_the_architectures_bus() {
+        let disks = ["1G", "1G:channel=nvme", "1G:channel=scsi", ":mpath"];
+        let pci = line(&disks);
+        assert_eq!(line_on(Arch::Aarch64, &disks), pci);
+        let ccw = line_on(Arch::S390x, &disks);
+        assert_eq!(ccw.replace("-ccw,", "-pci,"), pci);
+        assert_eq!(ccw.matches("-ccw,").count(), 4);
     }
 
     #[test]
