@@ -58,7 +58,7 @@ fn every_plan_counts_its_lines() {
 fn report_json_has_kolas_keys_in_kolas_order() {
     let text = report_json(&Record::from_events(&runs::failure())).unwrap();
     assert!(text.starts_with(r#"{"tests":[{"name":"ext.core.a","subtests":null,"result":"FAIL","duration":12345000000,"output":"line 1\n"#), "{text}");
-    assert!(text.ends_with("\"verdict\":\"fail\",\"reason\":\"exit status 1: line 40\"}],\"result\":\"FAIL\",\"platform\":\"qemu\",\"version\":\"0.1.0\"}\n"), "{text}");
+    assert!(text.ends_with("\"verdict\":\"fail\",\"reason\":\"exit status 1: line 40\"}],\"result\":\"FAIL\",\"platform\":\"qemu\",\"version\":\"0.1.0\",\"skipped\":[]}\n"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A private network: a switch in this process that machines are plugged into by sockets, and that answers DHCP and DNS
-//! itself. Why so: docs/decisions/NUMBER-private-network.md.
+//! itself. Why so: docs/decisions/0006-private-network.md.
 //!
 //! [`fabric`] decides what becomes of a frame, [`host`] what is answered to one; both are functions of what they are given.
 //! [`link`] is the tasks between them and the sockets.
