@@ -49,6 +49,14 @@ pub struct MachineNeeds {
     pub skip_base_checks: bool,
 }
 
+impl MachineNeeds {
+    /// The firmware that the test asks for, by its tag `secure-boot` or as a compiled-in one; none if it leaves that to the run.
+    pub fn wanted_firmware(&self) -> Option<Firmware> {
+        let secure = self.secure_boot.then_some(Firmware::UefiSecure);
+        secure.or(self.firmware)
+    }
+}
+
 /// A TCP port of the guest that can be reached on the host's 127.0.0.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostForward {
@@ -69,6 +77,17 @@ pub enum Firmware {
     Uefi,
     /// OVMF with Secure Boot, which only starts what Microsoft's keys or the distribution's have signed.
     UefiSecure,
+}
+
+impl Firmware {
+    /// Its name, as `--qemu-firmware` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Firmware::Bios => "bios",
+            Firmware::Uefi => "uefi",
+            Firmware::UefiSecure => "uefi-secure",
+        }
+    }
 }
 
 /// A directory of the host that a guest may read.

@@ -1,7 +1,5 @@
 //! What differs between the architectures.
 
-use std::path::{Path, PathBuf};
-
 use kolea_model::Firmware;
 
 use crate::QemuError;
@@ -32,51 +30,6 @@ pub fn host_arch() -> &'static str {
         name => name,
     }
 }
-
-/// The code of a UEFI firmware, and the template of its variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirmwareFiles {
-    /// Opened read-only by every machine.
-    pub code: PathBuf,
-    /// Copied for every machine.
-    pub vars: PathBuf,
-}
-
-/// Where distributions put OVMF (x86_64): Debian and Ubuntu, Fedora, openSUSE, Arch.
-const OVMF: [(&str, &str); 4] = [
-    (
-        "/usr/share/OVMF/OVMF_CODE_4M.fd",
-        "/usr/share/OVMF/OVMF_VARS_4M.fd",
-    ),
-    (
-        "/usr/share/edk2/ovmf/OVMF_CODE.fd",
-        "/usr/share/edk2/ovmf/OVMF_VARS.fd",
-    ),
-    (
-        "/usr/share/qemu/ovmf-x86_64-code.bin",
-        "/usr/share/qemu/ovmf-x86_64-vars.bin",
-    ),
-    (
-        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
-        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
-    ),
-];
-
-/// Where distributions put AAVMF (aarch64): Debian and Ubuntu, Fedora, openSUSE.
-const AAVMF: [(&str, &str); 3] = [
-    (
-        "/usr/share/AAVMF/AAVMF_CODE.fd",
-        "/usr/share/AAVMF/AAVMF_VARS.fd",
-    ),
-    (
-        "/usr/share/edk2/aarch64/QEMU_EFI-silent-pflash.raw",
-        "/usr/share/edk2/aarch64/vars-template-pflash.raw",
-    ),
-    (
-        "/usr/share/qemu/aavmf-aarch64-code.bin",
-        "/usr/share/qemu/aavmf-aarch64-vars.bin",
-    ),
-];
 
 impl Arch {
     const ALL: [Arch; 4] = [Arch::X86_64, Arch::Aarch64, Arch::Ppc64le, Arch::S390x];
@@ -222,9 +175,7 @@ impl Arch {
         match (self, asked) {
             (Arch::X86_64, asked) => Ok(asked.unwrap_or(Firmware::Bios)),
             (Arch::Aarch64, None | Some(Firmware::Uefi)) => Ok(Firmware::Uefi),
-            (Arch::Aarch64, Some(Firmware::UefiSecure)) => Err(QemuError::Firmware(
-                "aarch64 has no Secure Boot here; use uefi".to_owned(),
-            )),
+            (Arch::Aarch64, Some(Firmware::UefiSecure)) => Ok(Firmware::UefiSecure),
             (Arch::Aarch64, Some(Firmware::Bios)) => Err(QemuError::Firmware(
                 "aarch64 has no BIOS; use UEFI".to_owned(),
             )),
@@ -236,30 +187,6 @@ impl Arch {
                 )))
             }
         }
-    }
-
-    /// Finds the UEFI firmware on this host.
-    pub fn uefi(self) -> Result<FirmwareFiles, QemuError> {
-        let (places, package): (&[(&str, &str)], &str) = match self {
-            Arch::X86_64 => (&OVMF, "ovmf"),
-            Arch::Aarch64 => (&AAVMF, "qemu-efi-aarch64"),
-            Arch::Ppc64le | Arch::S390x => {
-                return Err(QemuError::Firmware(format!("{} has no UEFI", self.name())));
-            }
-        };
-        places
-            .iter()
-            .find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file())
-            .map(|(code, vars)| FirmwareFiles {
-                code: PathBuf::from(code),
-                vars: PathBuf::from(vars),
-            })
-            .ok_or_else(|| {
-                QemuError::Firmware(format!(
-                    "no UEFI firmware for {} on this host; install the package {package}",
-                    self.name()
-                ))
-            })
     }
 
     /// The name that the removable-media boot loader has in an EFI system partition's directory, as FAT stores it.

@@ -186,13 +186,19 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
 /// The value of `-machine`.
 fn machine(spec: &MachineSpec, inputs: &Inputs) -> String {
     let options = inputs.arch.machine_options(inputs.accelerator);
+    let firmware = inputs.devices.firmware.as_ref();
+    let smm = if firmware.is_some_and(|uefi| uefi.smm) {
+        ",smm=on"
+    } else {
+        ""
+    };
     // That of NUMA nodes is named with the nodes.
     let memory = if has_backend(spec, inputs) && !spec.numa {
         ",memory-backend=ram"
     } else {
         ""
     };
-    format!("{}{options}{memory}", inputs.machine_type)
+    format!("{}{options}{smm}{memory}", inputs.machine_type)
 }
 
 #[cfg(test)]

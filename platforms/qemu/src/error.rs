@@ -43,8 +43,11 @@ pub enum QemuError {
         message: String,
     },
     /// The firmware's files are not there, or there is no such firmware for the architecture.
-    #[error("cannot use the firmware asked for: {0}")]
+    #[error("cannot use the firmware: {0}")]
     Firmware(String),
+    /// Machines were to have a TPM, and can't.
+    #[error("cannot give machines a TPM: {0}; leave out --qemu-swtpm to do without")]
+    Tpm(String),
     /// A size for the primary disk that it can't have.
     #[error("cannot make disks of size {size:?} (--qemu-size): {message}")]
     DiskSize {

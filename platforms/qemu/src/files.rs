@@ -12,6 +12,8 @@ pub mod names {
     pub const DISK: &str = "disk.qcow2";
     /// The variables of the UEFI firmware.
     pub const FIRMWARE_VARS: &str = "firmware-vars.fd";
+    /// The directory of the TPM's state.
+    pub const TPM: &str = "tpm";
     /// The guest's memory.
     pub const RAM: &str = "ram";
 

@@ -1,5 +1,6 @@
 //! What a machine has besides CPUs and memory: the files and processes behind its devices, and what QEMU inherits of them.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -7,12 +8,13 @@ use command_fds::FdMapping;
 use kolea_machine::MachineError;
 use kolea_model::MachineSpec;
 
-use crate::arch::FirmwareFiles;
 use crate::command_line::fds;
+use crate::disk::file_error;
 use crate::drives::{self, Drive};
 use crate::files::names;
+use crate::firmware::Uefi;
 use crate::helper::Helper;
-use crate::launch::{Common, firmware};
+use crate::launch::Common;
 use crate::mounts::{Transport, share};
 use crate::nbd;
 use crate::steps::Steps;
@@ -42,8 +44,8 @@ pub struct Places<'a> {
 pub struct Devices {
     /// Disks in the guest's order.
     pub drives: Vec<Drive>,
-    /// Firmware code, and this machine's own copy of the variables; for UEFI.
-    pub firmware: Option<FirmwareFiles>,
+    /// UEFI, with this machine's own copy of the variables.
+    pub firmware: Option<Uefi>,
     /// The control socket of a TPM.
     pub tpm: Option<i32>,
     /// The interface in the private network.
@@ -110,14 +112,52 @@ pub async fn make(
     share(common, &spec.mounts, places, &mut hardware).await?;
     hardware.devices.drives = drives::make(common, spec, origin, places.files, steps).await?;
     nbd::serve(places, &mut hardware).await?;
-    let frozen;
-    let vars = match origin {
-        Origin::Image => common.firmware.as_ref().map(|files| files.vars.as_path()),
-        Origin::Template(dir) => {
-            frozen = dir.join(names::FIRMWARE_VARS);
-            Some(frozen.as_path())
-        }
-    };
-    hardware.devices.firmware = firmware(common, vars, places.files)?;
+    hardware.devices.firmware = firmware(common, spec, origin, places.files)?;
+    tpm(common, spec, places.files, &mut hardware).await?;
     Ok(hardware)
+}
+
+/// The firmware, with a copy of the variables for this machine.
+fn firmware(
+    common: &Common,
+    spec: &MachineSpec,
+    origin: Origin<'_>,
+    files: &Path,
+) -> Result<Option<Uefi>, MachineError> {
+    let found = common
+        .firmwares
+        .files(spec.firmware)
+        .map_err(|error| MachineError::Launch(error.to_string()))?;
+    let Some(uefi) = found else {
+        return Ok(None);
+    };
+    let vars = match origin {
+        Origin::Image => uefi.vars.path.clone(),
+        Origin::Template(dir) => dir.join(names::FIRMWARE_VARS),
+    };
+    let mut own = uefi.clone();
+    own.vars.path = files.join(names::FIRMWARE_VARS);
+    fs::read(vars)
+        .and_then(|bytes| fs::write(&own.vars.path, bytes)) // not its permissions
+        .map_err(|error| file_error("write", &own.vars.path, &error))?;
+    Ok(Some(own))
+}
+
+/// Starts the TPM, if the machine is to have one.
+async fn tpm(
+    common: &Common,
+    spec: &MachineSpec,
+    files: &Path,
+    hardware: &mut Hardware,
+) -> Result<(), MachineError> {
+    if !spec.tpm {
+        return Ok(());
+    }
+    let swtpm = common.swtpm.as_ref().ok_or_else(|| {
+        MachineError::Launch("there is no swtpm for the machine's TPM".to_owned())
+    })?;
+    let (helper, socket) = swtpm.start(files).await?;
+    hardware.helpers.push(helper);
+    hardware.devices.tpm = Some(hardware.inherited.add(socket));
+    Ok(())
 }

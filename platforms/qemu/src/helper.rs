@@ -38,12 +38,13 @@ pub struct HelperEnd {
 }
 
 impl Helper {
-    /// A process that was just spawned in a group of its own. What it says on standard error goes to the file `log`.
-    pub fn new(name: String, mut child: Child, log: PathBuf) -> Helper {
+    /// A process that was just spawned in a group of its own. What it says on standard error goes to the file `log`, if there is
+    /// to be one.
+    pub fn new(name: String, mut child: Child, log: Option<PathBuf>) -> Helper {
         let tail = Tail::default();
         drop(child.stdout.take()); // nothing is said there
         let stderr = child.stderr.take().map(|stderr| {
-            let words = Artifact::new(log);
+            let words = log.map(Artifact::new);
             tokio::spawn(pumps::stderr(stderr, words, tail.clone()))
         });
         Helper {
@@ -114,7 +115,7 @@ mod tests {
     async fn shell(dir: &Path, script: &str) -> Helper {
         let args = ["-c", script].map(Into::into);
         let child = process::spawn(Path::new("/bin/sh"), &args, Vec::new()).await;
-        Helper::new("sh".to_owned(), child.unwrap(), dir.join("sh.txt"))
+        Helper::new("sh".to_owned(), child.unwrap(), Some(dir.join("sh.txt")))
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! Making a machine that boots.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +11,12 @@ use kolea_machine::{LaunchRequest, MachineError};
 use kolea_model::MachineSpec;
 use tokio::sync::OnceCell;
 
-use crate::arch::{Arch, FirmwareFiles};
+use crate::arch::Arch;
 use crate::boot::BootPartition;
 use crate::command_line::{self, Accelerator, Config, Inputs, Memory};
 use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
+use crate::firmware::Firmwares;
 use crate::hardware::{self, Hardware, Origin, Places, PrivateNic};
 use crate::image::Image;
 use crate::machine::QemuMachine;
@@ -25,6 +25,7 @@ use crate::pumps::JournalState;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
 use crate::switch::Switch;
+use crate::swtpm::Swtpm;
 use crate::templates;
 use crate::templates::{Store, names as template_names};
 use crate::virtiofsd::Virtiofsd;
@@ -34,8 +35,6 @@ use crate::virtiofsd::Virtiofsd;
 pub struct Common {
     pub arch: Arch,
     pub accelerator: Accelerator,
-    /// Versioned.
-    pub machine_type: String,
     pub qemu: PathBuf,
     pub qemu_version: String,
     pub qemu_img: PathBuf,
@@ -43,14 +42,16 @@ pub struct Common {
     pub image_sha256: String,
     /// Size of the primary disk of machines whose tests ask for nothing larger, in bytes.
     pub disk: u64,
-    /// The UEFI firmware, if machines have one.
-    pub firmware: Option<FirmwareFiles>,
+    /// What machines can be started by, and their types.
+    pub firmwares: Firmwares,
     pub profile: Profile,
     pub key: Arc<SshKey>,
     /// This host's virtiofsd, if there is one; looked for when a machine needs it.
     pub virtiofsd: OnceCell<Option<Virtiofsd>>,
     /// The image's boot file system, looked for when a machine has kernel arguments.
     pub boot: OnceCell<BootPartition>,
+    /// This host's swtpm, if machines have a TPM.
+    pub swtpm: Option<Swtpm>,
 }
 
 impl Common {
@@ -103,7 +104,10 @@ pub async fn launch(
 
     let inputs = Inputs {
         arch: common.arch,
-        machine_type: common.machine_type.clone(),
+        machine_type: common
+            .firmwares
+            .machine_type(request.spec.firmware)
+            .to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
         config: Config::ignition(common.arch, ignition),
@@ -166,26 +170,6 @@ pub fn make_dir(group: &Path, id: &str) -> Result<PathBuf, MachineError> {
 pub fn machine_files(work: &Path, id: &str) -> Result<MachineFiles, MachineError> {
     let path = work.join(id);
     MachineFiles::create(path.clone()).map_err(|error| file_error("create", &path, &error))
-}
-
-/// The firmware's code, and a copy of variables for one machine.
-pub fn firmware(
-    common: &Common,
-    vars: Option<&Path>,
-    files: &Path,
-) -> Result<Option<FirmwareFiles>, MachineError> {
-    let (Some(firmware), Some(vars)) = (&common.firmware, vars) else {
-        return Ok(None);
-    };
-    let copy = files.join(names::FIRMWARE_VARS);
-    let write = || -> io::Result<()> {
-        fs::write(&copy, fs::read(vars)?) // not its permissions
-    };
-    write().map_err(|error| file_error("write", &copy, &error))?;
-    Ok(Some(FirmwareFiles {
-        code: firmware.code.clone(),
-        vars: copy,
-    }))
 }
 
 /// Makes the file for a guest's memory. It has no blocks: the disk is checked for room, but not filled.

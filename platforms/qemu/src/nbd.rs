@@ -47,7 +47,7 @@ pub async fn serve(places: Places<'_>, hardware: &mut Hardware) -> Result<(), Ma
             .map_err(fault)?;
         let name = format!("qemu-nbd, which serves disk {},", drive.number);
         let log = format!("qemu-nbd-{}.txt", drive.number);
-        helpers.push(Helper::new(name, child, places.artefacts.join(log)));
+        helpers.push(Helper::new(name, child, Some(places.artefacts.join(log))));
         drive.paths = ours.map(|path| inherited.add(path)).to_vec();
     }
     Ok(())

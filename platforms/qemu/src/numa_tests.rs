@@ -39,6 +39,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         cache_dir: dir.path().join("cache"),
         template_cache: None,
         work_dir: Some(dir.path().join("work")),
+        tpm: Tpm::None,
         ..QemuOptions::default()
     })
     .await
@@ -76,7 +77,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
 
     let inputs = Inputs {
         arch: common.arch,
-        machine_type: common.machine_type.clone(),
+        machine_type: common.firmwares.machine_type(spec.firmware).to_owned(),
         accelerator: common.accelerator,
         id: uuid::Uuid::new_v4().to_string(),
         config: Config::FwCfg(machine.dir().join("ignition.json")),

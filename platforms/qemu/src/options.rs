@@ -18,6 +18,18 @@ pub enum Accel {
     Tcg,
 }
 
+/// Whether machines have a TPM 2.0, as far as their architecture can have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tpm {
+    /// They have one if swtpm works here; that it does not is worth a warning.
+    #[default]
+    Auto,
+    /// They have one, or an error.
+    Required,
+    /// They have none.
+    None,
+}
+
 /// Where templates are left for later runs.
 #[derive(Clone, Debug)]
 pub struct TemplateCache {
@@ -48,8 +60,8 @@ pub struct QemuOptions {
     /// What the primary disk of every machine is like (`--qemu-native-4k`, `--qemu-512e`, `--qemu-nvme`, `--qemu-multipath`); what
     /// a test says of it (`primaryDisk`) comes first, but for sectors of 4096 bytes, which are the image's. Its size is not used.
     pub primary_disk: DiskSpec,
-    /// Whether machines have a TPM 2.0 (`--qemu-swtpm`), as far as their architecture can have one.
-    pub tpm: bool,
+    /// Whether machines have a TPM 2.0 (`--qemu-swtpm`).
+    pub tpm: Tpm,
     /// Kernel arguments for every boot of every machine, before those of its test.
     pub kernel_args: Option<String>,
     /// Kernel arguments for the first boot of every machine, before those of its test.

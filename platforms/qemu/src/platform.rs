@@ -1,7 +1,7 @@
 //! The platform: everything that is found out and made once a run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -18,16 +18,18 @@ use crate::boot::{self, Edits};
 use crate::cache::Cache;
 use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
 use crate::disk_size::DiskSize;
+use crate::firmware::Firmwares;
 use crate::launch::{Common, launch};
 use crate::machine::QemuMachine;
 use crate::nbd::NBD_MIB;
-use crate::options::QemuOptions;
+use crate::options::{QemuOptions, Tpm};
 use crate::start::Lives;
 use crate::switch::Switch;
+use crate::swtpm::{SWTPM_MIB, Swtpm};
 use crate::templates::{self, Store, TemplateKey};
 use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
-use crate::{QemuError, accel, drives, image, machine_type, mounts, nbd, sectors, tools, usernet};
+use crate::{QemuError, accel, drives, image, mounts, nbd, sectors, tools, usernet};
 
 /// What QEMU needs beside the guest's memory, in MiB: itself (about 60 MiB measured), device state, page tables, and
 /// the page cache of the overlay that can't be dropped at once.
@@ -50,6 +52,7 @@ fn clone_cost(memory_mib: u64, accelerator: Accelerator) -> u64 {
 pub struct QemuPlatform {
     facts: PlatformFacts,
     firmware: Firmware,
+    tpm: bool,
     memory_mib: Option<u64>,
     /// The network of every machine's primary interface.
     usernet: Option<String>,
@@ -80,10 +83,6 @@ impl QemuPlatform {
         let firmware = arch.firmware(options.firmware)?;
         let qemu = tools::find(arch.program(), arch.package())?;
         let qemu_img = tools::find("qemu-img", "qemu-utils")?;
-        let firmware_files = match firmware {
-            Firmware::Bios => None,
-            Firmware::Uefi | Firmware::UefiSecure => Some(arch.uefi()?),
-        };
         if let Some(network) = &options.usernet {
             usernet::check(network)?;
         }
@@ -117,7 +116,9 @@ impl QemuPlatform {
                 }
             });
         let version = tools::version(&qemu).await?;
-        let machine_type = machine_type::resolve(&qemu, arch, firmware, &cache).await?;
+        let firmwares = Firmwares::find(&qemu, arch, &cache).await?;
+        firmwares.files(firmware)?;
+        let swtpm = swtpm(options.tpm, arch, work.path()).await?;
         let choice = accel::choose(options.accel, arch, &qemu, work.path(), &cache).await?;
         // Not at the same time as the probe, which it would disturb.
         let digest = tokio::task::spawn_blocking({
@@ -140,16 +141,10 @@ impl QemuPlatform {
             ("accelerator", choice.accelerator.name().to_owned()),
             ("accelerator-reason", choice.reason),
             ("qemu-version", version.clone()),
-            ("machine-type", machine_type.clone()),
+            ("machine-type", firmwares.machine_type(firmware).to_owned()),
             ("qemu-binary", qemu.display().to_string()),
-            (
-                "firmware",
-                match firmware {
-                    Firmware::Bios => "bios".to_owned(),
-                    Firmware::Uefi => "uefi".to_owned(),
-                    Firmware::UefiSecure => "uefi-secure".to_owned(),
-                },
-            ),
+            ("firmware", firmware.name().to_owned()),
+            ("swtpm", swtpm.is_some().to_string()),
             ("machine-memory-mib", memory.to_string()),
             ("machine-cpus", CPUS.to_string()),
         ];
@@ -161,6 +156,7 @@ impl QemuPlatform {
                 properties: BTreeMap::from(properties.map(|(key, value)| (key.to_owned(), value))),
             },
             firmware,
+            tpm: swtpm.is_some(),
             memory_mib: options.memory_mib,
             usernet: options.usernet,
             mounts,
@@ -170,20 +166,20 @@ impl QemuPlatform {
             common: Common {
                 arch,
                 accelerator: choice.accelerator,
-                machine_type,
                 qemu,
                 qemu_version: version,
                 qemu_img,
                 image,
                 image_sha256: digest,
                 disk,
-                firmware: firmware_files,
+                firmwares,
                 profile: options.profile,
                 key: Arc::new(
                     SshKey::generate().map_err(|error| QemuError::Key(error.to_string()))?,
                 ),
                 virtiofsd: OnceCell::new(),
                 boot: OnceCell::new(),
+                swtpm,
             },
             work,
             store,
@@ -256,6 +252,26 @@ fn not_clonable(version: &str) -> Option<String> {
         let (needed, least) = CLONING_QEMU;
         format!("QEMU {version} cannot clone machines; {needed}.{least} and newer can")
     })
+}
+
+/// The swtpm for the TPMs of all machines; none if they are to have none.
+async fn swtpm(wanted: Tpm, arch: Arch, work: &Path) -> Result<Option<Swtpm>, QemuError> {
+    if wanted == Tpm::None || arch.tpm_device().is_none() {
+        return Ok(None);
+    }
+    match Swtpm::find(work).await {
+        Ok(swtpm) => Ok(Some(swtpm)),
+        Err(why) if wanted == Tpm::Required => Err(QemuError::Tpm(why)),
+        Err(why) => {
+            tracing::warn!("machines have no TPM: {why} (--qemu-swtpm=false if that is fine)");
+            Ok(None)
+        }
+    }
+}
+
+/// What a machine's TPM costs, in MiB.
+fn tpm_mib(spec: &MachineSpec) -> u64 {
+    if spec.tpm { SWTPM_MIB } else { 0 }
 }
 
 /// Virtual CPUs of a machine (kola's default).
@@ -332,7 +348,7 @@ impl Platform for QemuPlatform {
                 .memory_mib(self.memory_mib, needs.memory_mib),
             cpus: if needs.numa { NODES } else { CPUS },
             disk_gib: disk_gib(needs),
-            firmware: self.firmware,
+            firmware: needs.wanted_firmware().unwrap_or(self.firmware),
             internet: needs.internet,
             numa: needs.numa,
             mounts: all_mounts(&self.mounts, &needs.mounts),
@@ -347,7 +363,7 @@ impl Platform for QemuPlatform {
                 self.firstboot_kernel_args.as_deref(),
                 needs.firstboot_kernel_args.as_deref(),
             ),
-            tpm: false,
+            tpm: self.tpm,
             hostname: self.hostname(0),
         }
     }
@@ -360,7 +376,7 @@ impl Platform for QemuPlatform {
         };
         let served = disks(spec).filter(|disk| disk.multipath).count();
         let helpers = VIRTIOFSD_MIB * spec.mounts.len() as u64 + NBD_MIB * served as u64;
-        spec.memory_mib + QEMU_MIB + translation + helpers
+        spec.memory_mib + QEMU_MIB + translation + helpers + tpm_mib(spec)
     }
 
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Machine>, MachineError> {
@@ -395,7 +411,8 @@ impl Platform for QemuPlatform {
     }
 
     fn clone_memory_cost(&self, spec: &MachineSpec) -> u64 {
-        clone_cost(spec.memory_mib, self.common.accelerator).min(self.memory_cost(spec))
+        let cost = clone_cost(spec.memory_mib, self.common.accelerator) + tpm_mib(spec);
+        cost.min(self.memory_cost(spec))
     }
 
     fn boot_cpus(&self, spec: &MachineSpec) -> u32 {

@@ -336,11 +336,13 @@ impl Tail {
     }
 }
 
-/// QEMU's own words: to `qemu-stderr.txt`, their end to memory.
-pub async fn stderr(pipe: impl AsyncRead + Unpin, mut file: Artifact, tail: Tail) {
+/// A process's own words: to a file, if there is to be one, and their end to memory.
+pub async fn stderr(pipe: impl AsyncRead + Unpin, mut file: Option<Artifact>, tail: Tail) {
     let mut source = Source::new(pipe);
     while let Some(bytes) = source.next().await {
-        file.write(bytes);
+        if let Some(file) = &mut file {
+            file.write(bytes);
+        }
         tail.push(bytes);
     }
 }

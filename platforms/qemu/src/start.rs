@@ -146,7 +146,7 @@ pub async fn start(
         helpers,
         events,
         pumps,
-        stderr: tokio::spawn(pumps::stderr(stderr, words, tail.clone())),
+        stderr: tokio::spawn(pumps::stderr(stderr, Some(words), tail.clone())),
         tail: tail.clone(),
         oom,
         files: files.clone(),

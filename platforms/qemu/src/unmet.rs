@@ -1,18 +1,27 @@
 //! What this version cannot give to a machine.
 
-use kolea_model::MachineNeeds;
+use kolea_model::{Firmware, MachineNeeds};
 
 use crate::arch::Arch;
 
 /// What a test asks for and no machine of that architecture (its RPM name) has, by the names of the metadata; none if it can
 /// have all. Whether this host has what is left is for [`check`](crate::check) to say.
 pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
-    let has_numa = Arch::from_name(arch).is_ok_and(Arch::has_numa);
+    let arch = Arch::from_name(arch).ok();
+    let has_numa = arch.is_some_and(Arch::has_numa);
+    let no_firmware = |asked| arch.is_none_or(|arch| arch.firmware(asked).is_err());
     let asked = [
         ("bootFrom", needs.boot_from.is_some()),
         ("instanceType", needs.instance_type.is_some()),
         ("numaNodes", needs.numa && !has_numa),
-        ("tag secure-boot", needs.secure_boot),
+        (
+            "tag secure-boot",
+            needs.secure_boot && no_firmware(Some(Firmware::UefiSecure)),
+        ),
+        (
+            "firmware",
+            needs.firmware.is_some() && no_firmware(needs.firmware),
+        ),
     ];
     let names: Vec<&str> = asked
         .iter()
@@ -48,5 +57,21 @@ mod tests {
         assert_eq!(unmet(&needs, "s390x").as_deref(), Some("numaNodes"));
         needs.additional_nics = 1;
         assert_eq!(unmet(&needs, "aarch64"), None);
+    }
+    #[test]
+    fn firmware_is_a_matter_of_the_architecture() {
+        let secure = MachineNeeds {
+            secure_boot: true,
+            ..MachineNeeds::default()
+        };
+        let bios = MachineNeeds {
+            firmware: Some(Firmware::Bios),
+            ..MachineNeeds::default()
+        };
+        let all = ["x86_64", "aarch64", "s390x"];
+        let told = |needs| all.map(|arch| unmet(needs, arch));
+        let secure_boot = Some("tag secure-boot".to_owned());
+        assert_eq!(told(&secure), [None, None, secure_boot]);
+        assert_eq!(told(&bios), [None, Some("firmware".to_owned()), None]);
     }
 }

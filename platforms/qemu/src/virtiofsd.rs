@@ -159,7 +159,7 @@ impl Virtiofsd {
             .await
             .map_err(fault)?;
         let name = format!("virtiofsd, which shares {},", shared.display());
-        Ok((Helper::new(name, child, log), ours))
+        Ok((Helper::new(name, child, Some(log)), ours))
     }
 }
 

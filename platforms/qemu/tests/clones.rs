@@ -1,5 +1,6 @@
 //! Real clones of one template of the fixture image (target/fixtures, made by fixtures/build). The template is made by
-//! whichever test comes first; every test is a run of its own, with its own platform and key.
+//! whichever test comes first; every test is a run of its own, with its own platform and key. Machines have Secure Boot and a TPM,
+//! which is the most that there is to freeze; those that the command line's tests clone have BIOS.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,8 +17,8 @@ use kolea_machine::{
     BootId, CloneRequest, DownKind, Exec, LaunchRequest, Line, Machine, MachineError, Platform,
     Provision, RunBy, Template, TemplateOrder, Unit,
 };
-use kolea_model::MachineNeeds;
-use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache};
+use kolea_model::{Firmware, MachineNeeds};
+use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache, Tpm};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::OnceCell;
@@ -43,7 +44,8 @@ fn options(name: &str, templates: PathBuf) -> QemuOptions {
         image,
         arch: "x86_64".to_owned(),
         accel: Accel::Tcg,
-        firmware: None,
+        firmware: Some(Firmware::UefiSecure),
+        tpm: Tpm::Required,
         memory_mib: None,
         disk_size: None,
         mounts: Vec::new(),
@@ -136,6 +138,19 @@ fn timer(name: &&str) -> [Unit; 2] {
     [unit("service", false, service), unit("timer", true, timer)]
 }
 
+/// Has the TPM seal a secret.
+const SEAL: &str = "printf secret | systemd-creds encrypt --with-key=tpm2 - /var/lib/sealed";
+/// Has it unseal that.
+const UNSEAL: &str = "systemd-creds decrypt --name=sealed /var/lib/sealed -";
+/// A variable of the firmware. The first four bytes of the file are its attributes (here: it stays, and is for everybody).
+const VARIABLE: &str = "/sys/firmware/efi/efivars/Kolea-2c2b5f2c-4f1c-4d7e-9d0c-9a1f5c0e7a11";
+/// Extends register 16 of the TPM, the one for debugging, by 32 times 0x61: TPM2_PCR_Extend with an empty password (TPM 2.0
+/// specification, part 3, 22.2).
+const EXTEND: &str = "printf '\\200\\2\\0\\0\\0\\101\\0\\0\\1\\202\\0\\0\\0\\20\\0\\0\\0\\11\\100\\0\\0\\11\\0\\0\\0\\0\\0\\0\\0\\0\\1\\0\\13%32s' '' \
+                      | tr ' ' a | dd bs=65 iflag=fullblock status=none of=/dev/tpmrm0";
+/// That register.
+const REGISTER: &str = "cat /sys/class/tpm/tpm0/pcr-sha256/16";
+
 /// Boots a machine, sets its clock back, and freezes it: to its clones, the template is two hours old.
 async fn make_template() {
     let _ = fs::remove_dir_all(dir());
@@ -157,6 +172,12 @@ async fn make_template() {
         .await
         .unwrap()
         .unwrap();
+    run(&*machine, SEAL).await;
+    run(
+        &*machine,
+        &format!("printf '\\7\\0\\0\\0template' >{VARIABLE}"),
+    )
+    .await;
     run(&*machine, "date --set='2 hours ago'").await;
     // A timer counts from when it was last started, so it has to be started twice to take notice.
     for _ in 0..2 {
@@ -257,6 +278,33 @@ async fn a_clone_has_a_disk_of_its_own_and_survives_a_reboot() {
     ready(&*other, None).await;
     run(&*one, "echo one >/var/lib/mine && sync").await;
     run(&*other, "test ! -e /var/lib/mine").await;
+    // What the template's TPM has sealed, that of a clone unseals; but it is another one. So are the firmware's variables.
+    for clone in [&one, &other] {
+        let state = run(
+            &**clone,
+            "od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-*; cat /sys/kernel/security/lockdown",
+        );
+        assert_eq!(state.await, "1\nnone [integrity] confidentiality");
+        assert_eq!(run(&**clone, UNSEAL).await, "secret");
+        assert_eq!(
+            run(&**clone, &format!("cat {VARIABLE} | tail -c +5")).await,
+            "template"
+        );
+    }
+    let zero = "0".repeat(64);
+    assert_eq!(run(&*one, REGISTER).await, zero);
+    run(&*one, EXTEND).await;
+    assert_ne!(run(&*one, REGISTER).await, zero);
+    assert_eq!(run(&*other, REGISTER).await, zero);
+    run(
+        &*one,
+        &format!("chattr -i {VARIABLE} && printf '\\7\\0\\0\\0one' >{VARIABLE}"),
+    )
+    .await;
+    assert_eq!(
+        run(&*other, &format!("cat {VARIABLE} | tail -c +5")).await,
+        "template"
+    );
     // The machine may be gone before it answers.
     let _ = timeout(PATIENCE, one.exec(exec("systemctl reboot", true)))
         .await
@@ -266,6 +314,11 @@ async fn a_clone_has_a_disk_of_its_own_and_survives_a_reboot() {
     assert!(*one.resets().borrow() > 0);
     // The agent is gone with the boot; root's commands go over SSH.
     assert_eq!(run(&*one, "cat /var/lib/mine && id -u").await, "one\n0");
+    assert_eq!(run(&*one, UNSEAL).await, "secret");
+    assert_eq!(
+        run(&*one, &format!("cat {VARIABLE} | tail -c +5")).await,
+        "one"
+    );
     run(&*other, "test ! -e /var/lib/mine").await;
     one.stop().await;
     other.stop().await;

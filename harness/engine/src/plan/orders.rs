@@ -115,7 +115,7 @@ pub(super) fn resolve(platform: Option<&dyn Platform>, needs: &MachineNeeds) -> 
             memory_mib: needs.memory_mib.unwrap_or_default(),
             cpus: 1,
             disk_gib: needs.disk_gib,
-            firmware: needs.firmware.unwrap_or_default(),
+            firmware: needs.wanted_firmware().unwrap_or_default(),
             internet: needs.internet,
             numa: needs.numa,
             mounts: needs.mounts.clone(),

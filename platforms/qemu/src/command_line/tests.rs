@@ -3,8 +3,8 @@ use std::ffi::OsStr;
 use kolea_model::{DiskSpec, Firmware, HostMount};
 
 use super::*;
-use crate::arch::FirmwareFiles;
 use crate::drives::Drive;
+use crate::firmware::{Flash, FlashFormat, Uefi};
 use crate::mounts::Transport;
 
 pub fn spec(firmware: Firmware) -> MachineSpec {
@@ -41,9 +41,10 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
                 file: "/w/disk,1.qcow2".into(),
                 paths: Vec::new(),
             }],
-            firmware: uefi.then(|| FirmwareFiles {
-                code: "/fw/CODE.fd".into(),
-                vars: "/w/VARS.fd".into(),
+            firmware: uefi.then(|| Uefi {
+                code: Some(flash("/fw/CODE.fd")),
+                vars: flash("/w/VARS.fd"),
+                smm: false,
             }),
             ..Devices::default()
         },
@@ -52,6 +53,13 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
 
 pub fn line(spec: &MachineSpec, inputs: &Inputs) -> String {
     shell_quoted(OsStr::new("qemu"), &arguments(spec, inputs))
+}
+
+fn flash(path: &str) -> Flash {
+    Flash {
+        path: path.into(),
+        format: FlashFormat::Raw,
+    }
 }
 
 #[test]
@@ -104,6 +112,46 @@ fn uefi_machines_are_q35_with_two_flash_chips() {
     let flash = "-drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/CODE.fd \
                  -drive if=pflash,unit=1,format=raw,file=/w/VARS.fd";
     assert!(line.contains(flash), "{line}");
+}
+
+#[test]
+fn secure_boot_is_kept_by_system_management_mode() {
+    for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
+        let mut inputs = inputs(Arch::X86_64, accelerator, true);
+        inputs.memory = Memory::Shared("/t/ram".into());
+        let uefi = inputs.devices.firmware.as_mut().unwrap();
+        uefi.smm = true;
+        let line = line(&spec(Firmware::UefiSecure), &inputs);
+        assert!(
+            line.starts_with("qemu -machine pc-q35-10.0,smm=on,memory-backend=ram -accel "),
+            "{line}"
+        );
+        let flash = "-global driver=cfi.pflash01,property=secure,value=on -global ICH9-LPC.disable_s3=1 \
+                     -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/CODE.fd \
+                     -drive if=pflash,unit=1,format=raw,file=/w/VARS.fd";
+        assert!(line.contains(flash), "{line}");
+    }
+    // Not every architecture has that mode.
+    let arm = inputs(Arch::Aarch64, Accelerator::Kvm, true);
+    let line = line(&spec(Firmware::UefiSecure), &arm);
+    assert!(!line.contains("smm") && !line.contains("-global"), "{line}");
+}
+
+#[test]
+fn firmware_may_be_qcow2_and_in_one_image() {
+    let mut inputs = inputs(Arch::X86_64, Accelerator::Kvm, true);
+    let uefi = inputs.devices.firmware.as_mut().unwrap();
+    (uefi.vars.path, uefi.vars.format) = ("/w/VARS,1.qcow2".into(), FlashFormat::Qcow2);
+    uefi.code.as_mut().unwrap().format = FlashFormat::Qcow2;
+    let split = line(&spec(Firmware::Uefi), &inputs);
+    let flash = "-drive if=pflash,unit=0,format=qcow2,readonly=on,file=/fw/CODE.fd \
+                 -drive if=pflash,unit=1,format=qcow2,file=/w/VARS,,1.qcow2 ";
+    assert!(split.contains(flash), "{split}");
+    inputs.devices.firmware.as_mut().unwrap().code = None;
+    let combined = line(&spec(Firmware::Uefi), &inputs);
+    let flash = "-drive if=pflash,unit=0,format=qcow2,file=/w/VARS,,1.qcow2 ";
+    assert!(combined.contains(flash), "{combined}");
+    assert!(!combined.contains("unit=1"), "{combined}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub async fn launch_clone(
     let memory = Memory::CopyOnWrite(source.join(files::names::RAM));
     let inputs = Inputs {
         arch: common.arch,
-        machine_type: common.machine_type.clone(),
+        machine_type: common.firmwares.machine_type(spec.firmware).to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
         config: Config::ignition(common.arch, ignition),

@@ -16,7 +16,7 @@ use super::save::{save, stop_between_entries};
 use super::{Frozen, Store, TemplateKey, names};
 use crate::command_line::Memory;
 use crate::disk::file_error;
-use crate::files::MachineFiles;
+use crate::files::{MachineFiles, names as file_names};
 use crate::machine::QemuMachine;
 
 /// How long the agent may take to say hello after its unit was started, emulation included.
@@ -120,6 +120,11 @@ fn publish(
 ) -> Result<Frozen, MachineError> {
     let dir: PathBuf = files.path().to_owned();
     let work = move || -> io::Result<Frozen> {
+        // The TPM's state is in that of the devices.
+        match fs::remove_dir_all(files.path().join(file_names::TPM)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for name in names::ARTEFACTS.into_iter().chain([names::IGNITION]) {
             match fs::copy(artefacts.join(name), files.path().join(name)) {
                 // A guest that said nothing.

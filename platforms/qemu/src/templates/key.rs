@@ -6,7 +6,7 @@ use kolea_machine::agent;
 use kolea_machine::ignition::{HarnessConfig, render};
 use kolea_machine::journal::stream_unit;
 use kolea_machine::{Provision, TemplateOrder};
-use kolea_model::{HostMount, MachineSpec};
+use kolea_model::{Firmware, HostMount, MachineSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -31,8 +31,11 @@ pub struct TemplateKey {
     pub accelerator: String,
     /// The host's CPU and kernel, where the guest sees them (KVM).
     pub host: String,
-    /// The firmware's code, if it is a file.
+    /// The firmware's files, if it has any.
     pub firmware: String,
+    /// What emulates the TPM, if there is one.
+    #[serde(default)]
+    pub tpm: String,
     /// Size of the primary disk, in bytes.
     #[serde(default)]
     pub disk: u64,
@@ -60,15 +63,20 @@ impl TemplateKey {
             image: common.image.path.display().to_string(),
             image_sha256: common.image_sha256.clone(),
             qemu: common.qemu_version.clone(),
-            machine_type: common.machine_type.clone(),
+            machine_type: common
+                .firmwares
+                .machine_type(order.spec.firmware)
+                .to_owned(),
             accelerator: args.join(" "),
             host: match common.accelerator {
                 Accelerator::Kvm => host(),
                 Accelerator::Tcg => String::new(),
             },
-            firmware: common.firmware.as_ref().map_or_else(String::new, |files| {
-                tools::fingerprint(&files.code).unwrap_or_default()
-            }),
+            firmware: firmware(common, order.spec.firmware),
+            tpm: match &common.swtpm {
+                Some(swtpm) if order.spec.tpm => swtpm.fingerprint(),
+                _ => String::new(),
+            },
             disk: common.disk_size(&order.spec),
             ignition_port: common.profile.ignition_journal_port.clone(),
             spec: order.spec.clone(),
@@ -95,6 +103,18 @@ impl TemplateKey {
                 ..self.clone()
             } == *current
     }
+}
+
+/// What identifies a firmware's files.
+fn firmware(common: &Common, firmware: Firmware) -> String {
+    let found = common.firmwares.files(firmware).ok().flatten();
+    let files = found
+        .iter()
+        .flat_map(|uefi| uefi.code.iter().chain([&uefi.vars]));
+    let fingerprints: Vec<String> = files
+        .filter_map(|flash| tools::fingerprint(&flash.path).ok())
+        .collect();
+    fingerprints.join(" ")
 }
 
 /// The config of a machine, with that key for SSH. `mounts`: its directories of the host, which no template has.
@@ -164,6 +184,7 @@ pub mod testing {
             accelerator: "tcg".to_owned(),
             host: String::new(),
             firmware: String::new(),
+            tpm: String::new(),
             disk: 4 << 30,
             ignition_port: "port".to_owned(),
             spec: MachineSpec {
