@@ -13,7 +13,8 @@ pub const TEST: NativeTest = NativeTest {
     run: |context| Box::pin(run(context)),
 };
 
-async fn run(context: TestContext) -> TestResult {
+/// All of it.
+pub async fn run(context: TestContext) -> TestResult {
     default_target_is_reached(&context).await?;
     sudo_needs_no_password(&context).await?;
     dbus_answers(&context).await?;

@@ -1,12 +1,19 @@
 //! Compiled-in tests: written in Rust on the same `Machine` that external tests run on.
 
 mod basic;
+mod basic_firmware;
+mod tpm_seal;
 
 use kolea_machine::NativeTest;
 
 /// Every compiled-in test, sorted by name.
 pub fn all() -> &'static [NativeTest] {
-    &[basic::TEST]
+    &[
+        basic::TEST,
+        basic_firmware::UEFI,
+        basic_firmware::UEFI_SECURE,
+        tpm_seal::TEST,
+    ]
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kolea_model::{MachineNeeds, TestCase, TestSource};
 
-use crate::{Exec, ExecOutput, Machine, MachineError, PrivateNetwork, RunBy};
+use crate::{Exec, ExecOutput, Machine, MachineError, PrivateNetwork, RunBy, agent};
 
 /// How a compiled-in test ends when it does not pass.
 #[derive(Clone, Debug)]
@@ -193,6 +193,14 @@ impl TestContext {
             self.log(&format!("exit status {}", output.status));
         }
         Ok(output)
+    }
+
+    /// Reboots the machine, and waits until it accepts commands again.
+    pub async fn reboot(&self) -> Result<(), TestFailure> {
+        self.log(&format!("{}$ (reboot)", self.name().unwrap_or_default()));
+        let boot = self.machine.wait_ready(None).await?;
+        agent::restart(&*self.machine, &boot).await?;
+        Ok(())
     }
 
     /// Runs a shell command that has to succeed, and returns its standard output without surrounding white space.
