@@ -46,7 +46,7 @@ pub fn write(dir: &Path, record: &Record) -> std::io::Result<()> {
         "qemu": {
             "image": property("image"),
             "imageSize": property("image-size"),
-            "swtpm": false,
+            "swtpm": property("swtpm") == "true",
         },
     });
     // kola indents by four.
@@ -71,6 +71,7 @@ mod tests {
             ("image", "/a.qcow2"),
             ("image-size", "20G"),
             ("oscontainer", "quay.io/a"),
+            ("swtpm", "true"),
         ] {
             record
                 .run
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(value["oscontainer"], "quay.io/a");
         assert_eq!(
             value["qemu"],
-            json!({"image": "/a.qcow2", "imageSize": "20G", "swtpm": false})
+            json!({"image": "/a.qcow2", "imageSize": "20G", "swtpm": true})
         );
         for platform in ["aws", "azure", "do", "esx", "gcp", "openstack"] {
             assert_eq!(value[platform], json!({}));

@@ -10,7 +10,7 @@ mod warnings;
 use std::path::{Path, PathBuf};
 
 use kolea_model::{DiskSpec, Firmware, HostMount, TestCase, UserConfig};
-use kolea_qemu::Accel;
+use kolea_qemu::{Accel, Tpm};
 use kolea_suite::{Selection, Shard};
 
 pub use distro::Distro;
@@ -54,6 +54,8 @@ pub struct Machines {
     pub jobs: usize,
     /// Firmware; the architecture's default if none.
     pub firmware: Option<Firmware>,
+    /// Whether they have a TPM.
+    pub tpm: Tpm,
     /// Memory, in MiB.
     pub memory_mib: Option<u64>,
     /// What the primary disk is enlarged to.
@@ -136,6 +138,7 @@ impl Settings {
                 Jobs::Count(count) => count,
             },
             firmware,
+            tpm: platform::tpm(invocation),
             memory_mib: global.qemu.qemu_memory.and_then(|memory| memory.0),
             disk_size: text(&global.qemu.qemu_size),
             primary_disk: platform::primary_disk(global)?,
@@ -298,12 +301,12 @@ fn shard(text: Option<&str>) -> Result<Option<Shard>, Failure> {
 }
 
 fn firmware_name(firmware: Option<Firmware>, arch: &str) -> &'static str {
-    match firmware {
-        Some(Firmware::Uefi) => "uefi",
-        Some(Firmware::UefiSecure) => "uefi-secure",
-        None if arch == "aarch64" => "uefi",
-        Some(Firmware::Bios) | None => "bios",
-    }
+    let own = if arch == "aarch64" {
+        Firmware::Uefi
+    } else {
+        Firmware::Bios
+    };
+    firmware.unwrap_or(own).name()
 }
 
 /// The name of the program for a distribution that nothing tells.

@@ -76,6 +76,87 @@ fn images_that_cannot_boot() {
     assert!(refused_image(temp.path()).contains("directory"));
 }
 
+/// `kolea run` on the fixture without what this host has: firmware with keys for Secure Boot, which empty descriptors in the
+/// user's directory hide, and swtpm.
+fn on_a_poor_host(arguments: &[&str]) -> Output {
+    let temp = tempfile::tempdir().unwrap();
+    let (hidden, programs) = (temp.path().join("qemu/firmware"), temp.path().join("bin"));
+    std::fs::create_dir_all(&hidden).unwrap();
+    std::fs::create_dir(&programs).unwrap();
+    let mut enrolled = 0;
+    for entry in std::fs::read_dir("/usr/share/qemu/firmware").unwrap() {
+        let path = entry.unwrap().path();
+        if std::fs::read_to_string(&path)
+            .unwrap()
+            .contains("enrolled-keys")
+        {
+            std::fs::write(hidden.join(path.file_name().unwrap()), "").unwrap();
+            enrolled += 1;
+        }
+    }
+    assert!(
+        enrolled > 0,
+        "this host has no firmware with keys (package ovmf)"
+    );
+    for name in ["qemu-system-x86_64", "qemu-img"] {
+        let path = std::env::var_os("PATH").unwrap();
+        let mut found = std::env::split_paths(&path).map(|dir| dir.join(name));
+        let program = found.find(|program| program.is_file()).unwrap();
+        std::os::unix::fs::symlink(program, programs.join(name)).unwrap();
+    }
+    kolea()
+        .env("XDG_CONFIG_HOME", temp.path())
+        .env("PATH", &programs)
+        .args(["run", "--output-dir", "/proc/nowhere", "--qemu-image"])
+        .arg(fixture())
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn firmware_and_a_tpm_that_this_host_does_not_have() {
+    const MISSING: &str = "this host has no UEFI firmware that enforces Secure Boot for x86_64 machines of type pc-q35-";
+    const PACKAGE: &str = "install the package ovmf (Debian) or edk2-ovmf (Fedora)\n";
+    let told = |status: i32, arguments: &[&str]| {
+        let stderr = expect_status(status, &on_a_poor_host(arguments));
+        assert!(
+            stderr.contains(MISSING) && stderr.contains(PACKAGE),
+            "{stderr}"
+        );
+        stderr
+    };
+    let stderr = told(2, &["--qemu-firmware", "uefi-secure", "basic"]);
+    assert!(
+        stderr.contains("kolea: cannot use the firmware: this"),
+        "{stderr}"
+    );
+    // By name it has to run, and otherwise it is skipped.
+    let stderr = told(2, &["basic.uefi-secure"]);
+    assert!(
+        stderr.contains("kolea: basic.uefi-secure: this"),
+        "{stderr}"
+    );
+    let stderr = told(0, &["--dry-run", "basic*"]);
+    assert!(
+        stderr.contains("firmware uefi-secure on this host (1)"),
+        "{stderr}"
+    );
+
+    let required = on_a_poor_host(&["--qemu-swtpm", "basic"]);
+    let stderr = expect_status(2, &required);
+    assert!(
+        stderr.contains("kolea: cannot give machines a TPM: ") && stderr.contains("swtpm"),
+        "{stderr}"
+    );
+    // Nobody asked for one: the run goes on, as far as an output directory that cannot be.
+    let stderr = expect_status(2, &on_a_poor_host(&["basic"]));
+    assert!(stderr.contains("machines have no TPM: "), "{stderr}");
+    assert!(stderr.contains("/proc/nowhere"), "{stderr}");
+    let stderr = expect_status(2, &on_a_poor_host(&["--qemu-swtpm=false", "basic"]));
+    assert!(!stderr.contains("TPM"), "{stderr}");
+}
+
 #[test]
 fn no_image_no_qemu_wrong_architecture() {
     let tree = trivial_tree();

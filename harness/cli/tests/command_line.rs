@@ -46,10 +46,6 @@ fn what_is_not_built_in_is_one_line() {
             "--qemu-iso, --qemu-iso-as-disk is not supported yet",
         ),
         (
-            "run --qemu-firmware=uefi-secure",
-            "uefi-secure is not supported yet",
-        ),
-        (
             "run --qemu-native-4k --qemu-512e",
             "--qemu-native-4k and --qemu-512e are different sectors; leave out one",
         ),
@@ -113,7 +109,6 @@ fn flags_without_effect_say_so_and_the_plan_is_made() {
             "--dry-run",
             "--aws-region",
             "x",
-            "--qemu-swtpm=true",
             "--qemu-drive-opts=x",
             "--qemu-nbd-socket",
             "--allow-rerun-success",
@@ -133,7 +128,6 @@ fn flags_without_effect_say_so_and_the_plan_is_made() {
     let (stdout, stderr) = status(&output, 0);
     for word in [
         "--aws-region",
-        "--qemu-swtpm",
         "--qemu-drive-opts",
         "--qemu-nbd-socket",
         "--allow-rerun-success",

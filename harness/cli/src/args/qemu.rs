@@ -7,7 +7,7 @@ use kolea_model::HostMount;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "QEMU")]
 pub struct QemuArgs {
-    /// The firmware: bios or uefi [default: bios on x86_64, uefi on aarch64]
+    /// The firmware: bios, uefi or uefi-secure (with Secure Boot) [default: bios on x86_64, uefi on aarch64]
     #[arg(long, value_name = "FIRMWARE", value_parser = firmware)]
     pub qemu_firmware: Option<FirmwareArg>,
     /// Memory of every machine, in MiB, whatever its test asks for
@@ -34,8 +34,8 @@ pub struct QemuArgs {
     /// KVM or emulation; `auto` tries KVM with a tiny guest first
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
-    /// Whether machines have a TPM; they have none yet
-    #[arg(long, action = clap::ArgAction::Set, default_value_t = true, hide = true)]
+    /// Machines have a TPM 2.0, which swtpm emulates: `false` for none; `true` makes it an error if there is no swtpm
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, default_value_t = true)]
     pub qemu_swtpm: bool,
     /// Without effect, as in kola's `run`
     #[arg(long, value_name = "OPTIONS", hide = true)]

@@ -143,6 +143,7 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
         arch: settings.selection.arch.clone(),
         accel: machines.accel,
         firmware: machines.firmware,
+        tpm: machines.tpm,
         memory_mib: machines.memory_mib,
         disk_size: machines.disk_size.clone(),
         mounts: machines.mounts.clone(),

@@ -2,6 +2,7 @@
 
 use anyhow::anyhow;
 use kolea_model::{DiskChannel, DiskSpec, Firmware, Sectors};
+use kolea_qemu::Tpm;
 
 use super::text;
 use crate::args::{FirmwareArg, Foreign, GlobalArgs, Invocation};
@@ -89,6 +90,15 @@ pub fn primary_disk(global: &GlobalArgs) -> Result<DiskSpec, Failure> {
     })
 }
 
+/// `--qemu-swtpm`: what is not said by anybody holds as far as this host can.
+pub fn tpm(invocation: &Invocation) -> Tpm {
+    match invocation.cli.global.qemu.qemu_swtpm {
+        false => Tpm::None,
+        true if invocation.given("qemu-swtpm") => Tpm::Required,
+        true => Tpm::Auto,
+    }
+}
+
 /// `--qemu-firmware`.
 pub fn firmware(global: &GlobalArgs) -> Result<Option<Firmware>, Failure> {
     // Other architectures have no choice.
@@ -101,6 +111,6 @@ pub fn firmware(global: &GlobalArgs) -> Result<Option<Firmware>, Failure> {
         ))),
         Some(FirmwareArg::Bios) => Ok(Some(Firmware::Bios)),
         Some(FirmwareArg::Uefi) => Ok(Some(Firmware::Uefi)),
-        Some(FirmwareArg::UefiSecure) => Err(not_yet("--qemu-firmware uefi-secure")),
+        Some(FirmwareArg::UefiSecure) => Ok(Some(Firmware::UefiSecure)),
     }
 }

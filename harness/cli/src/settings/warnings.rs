@@ -33,10 +33,6 @@ fn warnings(settings: &Settings, invocation: &Invocation, terminal: bool) -> Vec
     let qemu = &invocation.cli.global.qemu;
     let selection = &settings.selection;
     warn_if(
-        qemu.qemu_swtpm && invocation.given("qemu-swtpm"),
-        "--qemu-swtpm: machines have no TPM yet",
-    );
-    warn_if(
         qemu.qemu_drive_opts
             .as_ref()
             .is_some_and(|text| !text.is_empty()),

@@ -221,6 +221,11 @@ impl LiveRun {
                     Vec::<String>::new(),
                     "QEMU of {machine} is still there"
                 );
+                assert_eq!(
+                    tpms_of(machine),
+                    Vec::<String>::new(),
+                    "the TPM of {machine} is still there"
+                );
             }
         }
         let left: Vec<_> = std::fs::read_dir(self.root.path().join("tmp"))
@@ -241,15 +246,33 @@ impl Drop for LiveRun {
 /// The QEMU processes of a machine: those with its UUID on their command line.
 pub fn pids_of(machine: &str) -> Vec<String> {
     let needle = machine.as_bytes();
+    processes(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(12).any(|part| part == b"qemu-system-")
+            && line.windows(needle.len()).any(|part| part == needle)
+    })
+}
+
+/// The swtpm processes of a machine: those that have a directory open that is named after it. Machines that may be frozen have
+/// theirs elsewhere.
+pub fn tpms_of(machine: &str) -> Vec<String> {
+    processes(|pid| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let paths = open.into_iter().flatten().flatten();
+        name == "swtpm\n"
+            && paths
+                .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+                .any(|path| path.to_string_lossy().contains(machine))
+    })
+}
+
+fn processes(is_one: impl Fn(&str) -> bool) -> Vec<String> {
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-        .filter(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.windows(12).any(|part| part == b"qemu-system-")
-                && line.windows(needle.len()).any(|part| part == needle)
-        })
+        .filter(|pid| is_one(pid))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! What the selected tests ask for, against what there is in this run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -12,25 +12,37 @@ use crate::build::Build;
 use crate::program::warn;
 use crate::settings::Settings;
 
-/// Why no machine of this version and that architecture is what the test asks for.
+/// Why no machine of this version and that architecture, or none on this host, is what the test asks for.
 pub fn unsupported(test: &TestCase, arch: &str) -> Option<SkipReason> {
-    kolea_qemu::unmet(&test.needs, arch).map(|need| SkipReason::Unsupported { need })
+    let lacking = || {
+        kolea_qemu::lacking(&test.needs, arch)
+            .map(|(name, _)| format!("firmware {name} on this host"))
+    };
+    let need = kolea_qemu::unmet(&test.needs, arch).or_else(lacking)?;
+    Some(SkipReason::Unsupported { need })
 }
 
 /// Sets aside the tests that ask for what is not supported yet, in one warning. One that was asked for by its very name is an
 /// error, and so is a run of which nothing is left.
 pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Failure> {
     let mut run = Vec::new();
+    let mut lacking = BTreeSet::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
+    let arch = &settings.selection.arch;
     for test in std::mem::take(&mut selected.run) {
-        let Some(reason) = unsupported(&test, &settings.selection.arch) else {
+        let Some(reason) = unsupported(&test, arch) else {
             run.push(test);
             continue;
         };
         if settings.selection.patterns.contains(&test.name) {
-            return Err(Failure::usage(anyhow!("{}: {reason}", test.name)));
+            let lacking = kolea_qemu::lacking(&test.needs, arch).map(|(_, why)| why);
+            let why = lacking.unwrap_or_else(|| reason.to_string());
+            return Err(Failure::usage(anyhow!("{}: {why}", test.name)));
         }
         if let SkipReason::Unsupported { need } = &reason {
+            if let Some((_, why)) = kolea_qemu::lacking(&test.needs, arch) {
+                lacking.insert(why);
+            }
             for need in need.split(", ") {
                 *needs.entry(need.to_owned()).or_default() += 1;
             }
@@ -53,6 +65,9 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
             "some tests are skipped, since they ask for what is not supported yet: {}",
             needs.join(", ")
         ));
+    }
+    for why in lacking {
+        warn(why);
     }
     for test in &run {
         kolea_qemu::check(&test.needs)
