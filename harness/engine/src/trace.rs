@@ -100,6 +100,14 @@ impl Machine for Traced {
         done
     }
 
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
+        let done = self
+            .timed(|| format!("remove-disk {id}"), self.machine.remove_disk(id))
+            .await;
+        self.failed.store(done.is_err(), Ordering::Relaxed);
+        done
+    }
+
     async fn down(&self) -> Down {
         self.machine.down().await
     }

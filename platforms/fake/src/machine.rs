@@ -278,6 +278,12 @@ impl Machine for FakeMachine {
         })
     }
 
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
+        Err(MachineError::Harness(format!(
+            "a fake machine has no disk {id}"
+        )))
+    }
+
     async fn stop(&self) -> String {
         self.hardware.go_down(DownKind::Stopped, "stopped by kolea");
         lock(&self.hardware.lines).take();

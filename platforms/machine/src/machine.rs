@@ -176,11 +176,7 @@ pub trait Machine: Debug + Send + Sync {
     /// `disk-1`, `disk-2`… for an additional disk, in the order in which they were asked for; `mpath10` or `mpath11` for one of the
     /// two paths to the first of them; or [`PRIMARY_DISK`] for what the guest booted from, whatever number it has: then it boots
     /// from another disk next time. The guest may have to agree, and may take its time.
-    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
-        Err(MachineError::Harness(format!(
-            "cannot remove the disk {id}: machines of this platform keep their disks"
-        )))
-    }
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError>;
 
     /// How a person gets in over SSH; none where there is no SSH. To be asked for once the machine was ready: before that a
     /// clone does not have our key. A machine stays as it is for as long as somebody is in it, since nothing of it has a

@@ -157,6 +157,13 @@ impl TestContext {
         Ok(self.network()?.start_capture(&path)?)
     }
 
+    /// Takes a disk or a path away from the running machine ([`Machine::remove_disk`] says what they are called).
+    pub async fn remove_disk(&self, id: &str) -> Result<(), TestFailure> {
+        let name = self.name().unwrap_or("the machine");
+        self.log(&format!("{id} is taken away from {name}"));
+        Ok(self.machine.remove_disk(id).await?)
+    }
+
     /// Adds a line to the test's own output.
     pub fn log(&self, line: &str) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

@@ -195,6 +195,12 @@ impl Machine for LocalMachine {
         watch::channel(0).1
     }
 
+    async fn remove_disk(&self, id: &str) -> Result<(), MachineError> {
+        Err(MachineError::Harness(format!(
+            "this machine has no disk {id}"
+        )))
+    }
+
     async fn stop(&self) -> String {
         String::new()
     }
