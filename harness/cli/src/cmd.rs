@@ -9,6 +9,7 @@ pub mod list;
 pub mod report;
 pub mod rerun;
 pub mod run;
+pub mod testiso;
 
 use kolea_model::ExitCode;
 use kolea_suite::SelectError;

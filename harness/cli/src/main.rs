@@ -108,7 +108,7 @@ fn run(invocation: &Invocation) -> Outcome {
         Command::RunUpgrade(_) => Err(cmd::not_yet("run-upgrade")),
         Command::Spawn(_) => Err(cmd::not_yet("spawn")),
         Command::Qemuexec(_) => Err(cmd::not_yet("qemuexec")),
-        Command::Testiso(_) => Err(cmd::not_yet("testiso")),
+        Command::Testiso(args) => cmd::testiso::main(invocation, args),
         Command::Bootchart(_) => Err(cmd::not_yet("bootchart")),
     }
 }

@@ -6,13 +6,12 @@ use std::path::Path;
 use kolea_report::Record;
 use serde_json::json;
 
-use crate::build::Build;
 use crate::settings::Settings;
 
 /// What every report is to say about the run, besides what the platform tells.
 pub fn of(settings: &Settings) -> BTreeMap<String, String> {
     let build = settings.build.as_ref();
-    let live_iso = build.and_then(Build::live_iso).and_then(Result::ok);
+    let live_iso = settings.live_iso().ok().flatten();
     let properties = [
         ("build", build.map(|build| build.id.clone())),
         ("live-iso", live_iso.map(|iso| iso.display().to_string())),

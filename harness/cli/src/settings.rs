@@ -9,7 +9,7 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 
-use kolea_model::{DiskSpec, Firmware, HostMount, TestCase, UserConfig};
+use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount, TestCase, UserConfig};
 use kolea_qemu::{Accel, Tpm};
 use kolea_suite::{Selection, Shard};
 
@@ -17,6 +17,7 @@ pub use distro::Distro;
 pub use platform::not_yet;
 
 use manifest::Manifest;
+use platform::ChosenPlatform;
 
 use crate::args::{AccelArg, GlobalArgs, Invocation, Jobs, SuiteArgs};
 use crate::build::Build;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub build: Option<Build>,
     /// The image that was named.
     image: Option<PathBuf>,
+    /// What machines boot from.
+    platform: ChosenPlatform,
     /// The distribution.
     pub distro: Distro,
     /// Which tests run.
@@ -99,13 +102,13 @@ impl Settings {
         suite: &SuiteArgs,
     ) -> Result<Settings, Failure> {
         let global = &invocation.cli.global;
-        let platform = platform::resolve(invocation)?;
+        let (image, patterns) = image_and_patterns(invocation, words);
+        let platform = platform::resolve(invocation, image.as_deref())?;
         let arch = arch(global);
         kolea_qemu::check_arch(&arch).map_err(Failure::usage)?;
         let workdir = Workdir::find(path(&global.target.workdir));
         let (workdir, build) = build(global, workdir, &arch).map_err(Failure::usage)?;
         let distro = Distro::resolve(global, build.as_ref()).map_err(Failure::usage)?;
-        let (image, patterns) = image_and_patterns(invocation, words);
         let denylist = denylist::read(global, workdir.as_ref())?;
         let select = &global.select;
         let manifest = Manifest::read(workdir.as_ref());
@@ -118,7 +121,7 @@ impl Settings {
             patterns,
             tags: select.tags.clone(),
             no_net: select.no_net,
-            platform,
+            platform: platform.name.to_owned(),
             arch: arch.clone(),
             distro: distro.name.clone(),
             firmware: firmware_name(firmware, &arch).to_owned(),
@@ -158,6 +161,7 @@ impl Settings {
             workdir,
             build,
             image,
+            platform,
             distro,
             selection,
             exttest: suite.exttest.clone(),
@@ -167,8 +171,25 @@ impl Settings {
         })
     }
 
-    /// The image: the one that was named, or the build's; none if there is neither.
+    /// What machines boot from, unless their tests say, if that is no disk.
+    pub fn boot_from(&self) -> Option<BootFrom> {
+        self.platform.boot_from
+    }
+
+    /// The live ISO: the one that was named, or the build's; none if there is neither.
+    pub fn live_iso(&self) -> Result<Option<PathBuf>, Failure> {
+        match (&self.platform.iso, &self.build) {
+            (Some(iso), _) => Ok(Some(iso.clone())),
+            (None, Some(build)) => build.live_iso().transpose().map_err(Failure::usage),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The image: the one that was named, or the build's; none if there is neither. On platform `qemu-iso` it is the live ISO.
     pub fn image(&self) -> Result<Option<PathBuf>, Failure> {
+        if self.boot_from().is_some() {
+            return self.live_iso();
+        }
         match (&self.image, &self.build) {
             (Some(image), _) => Ok(Some(image.clone())),
             (None, Some(build)) => build.qemu_image().map(Some).map_err(Failure::usage),

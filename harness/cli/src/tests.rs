@@ -75,6 +75,15 @@ impl LoadedSuite {
         Ok(LoadedSuite { tests, problems })
     }
 
+    /// The compiled-in tests with that tag, and no others.
+    pub fn tagged(tag: &str) -> LoadedSuite {
+        let tests = kolea_suites::all().iter().map(NativeTest::test_case);
+        LoadedSuite {
+            tests: tests.filter(|test| test.has_tag(tag)).collect(),
+            problems: Vec::new(),
+        }
+    }
+
     /// [`LoadedSuite::load`] for a run.
     pub fn of(settings: &Settings) -> Result<LoadedSuite, Failure> {
         LoadedSuite::load(

@@ -42,8 +42,8 @@ fn what_is_not_built_in_is_one_line() {
     for (words, expected) in [
         ("run --qemu-cex a.qcow2", "--qemu-cex is not supported yet"),
         (
-            "run --qemu-iso x.iso --qemu-iso-as-disk",
-            "--qemu-iso, --qemu-iso-as-disk is not supported yet",
+            "run -p qemu --qemu-iso x.iso --qemu-iso-as-disk",
+            "--qemu-iso-as-disk is about platform `qemu-iso`",
         ),
         (
             "run --qemu-native-4k --qemu-512e",
@@ -57,7 +57,8 @@ fn what_is_not_built_in_is_one_line() {
             "run --arch x86_64 --qemu-firmware bios --qemu-native-4k",
             "--qemu-native-4k needs UEFI",
         ),
-        ("-p iso run", "platform `qemu-iso` is not supported yet"),
+        ("-p iso run", "no image: name one"),
+        ("run --qemu-iso x.iso basic", "there is no such file"),
         ("run -p aws --aws-ami x", "platform `aws` is not built in"),
         ("run -p vax", "platform `vax` is not known"),
         (
@@ -73,7 +74,7 @@ fn what_is_not_built_in_is_one_line() {
             "qemuexec -- -nographic",
             "`kolea qemuexec` is not supported yet",
         ),
-        ("testiso -S", "`kolea testiso` is not supported yet"),
+        ("testiso -S iso-live-login.bios", "no live ISO"),
         ("bootchart", "`kolea bootchart` is not supported yet"),
         ("run --sharding 1/2", "--sharding: "),
         (

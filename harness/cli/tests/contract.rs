@@ -136,7 +136,10 @@ fn words(out: &Path) -> Vec<(String, String)> {
             (name.to_owned(), test["result"].as_str().unwrap().to_owned())
         })
         .collect();
-    words.extend(report["skipped"].as_array().unwrap().iter().map(|test| {
+    let skipped = report["skipped"].as_array().unwrap().iter();
+    // The build has no live ISO.
+    let skipped = skipped.filter(|test| !test["name"].as_str().unwrap().starts_with("iso-"));
+    words.extend(skipped.map(|test| {
         assert!(!test["reason"].as_str().unwrap().is_empty());
         (test["name"].as_str().unwrap().to_owned(), "SKIP".to_owned())
     }));

@@ -217,6 +217,10 @@ pub(crate) async fn set_up(
     members: &[Member],
     limit: &Limit,
 ) -> Result<(), Outcome> {
+    if group.spec.console_only {
+        session.watch_only();
+        return Ok(());
+    }
     session.boot(limit, group.shared).await?;
     let tests: Vec<(&TestUnit, &ExternalTest)> = members
         .iter()

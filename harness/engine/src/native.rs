@@ -21,7 +21,8 @@ pub(crate) async fn run_native(
     cluster.enter(Phase::Running, native.name);
     let context = TestContext::new(Arc::clone(&cluster.lead.machine))
         .among(cluster.machines())
-        .with_network(cluster.network());
+        .with_network(cluster.network())
+        .with_profile(cluster.lead.run.distro.profile().clone());
     // Dropping the set ends the task.
     let mut task = JoinSet::new();
     let run = native.run;

@@ -108,6 +108,11 @@ impl Machine for Traced {
         done
     }
 
+    async fn wait_said(&self, text: &str) -> Result<(), MachineError> {
+        self.timed(|| "wait-said".to_owned(), self.machine.wait_said(text))
+            .await
+    }
+
     async fn down(&self) -> Down {
         self.machine.down().await
     }

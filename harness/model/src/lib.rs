@@ -17,7 +17,7 @@ pub use event::{
     Event, EventKind, Finding, FindingSource, Origin, Plan, PlannedGroup, PlannedTemplate, RunInfo,
 };
 pub use exit::ExitCode;
-pub use machine::{BootFrom, Firmware, HostForward, HostMount, MachineNeeds, MachineSpec};
+pub use machine::{BootFrom, CdBus, Firmware, HostForward, HostMount, MachineNeeds, MachineSpec};
 pub use names::{BUCKET_PREFIX, TEMPLATE_PREFIX, VERIFY_PREFIX};
 pub use names::{bucket_name, is_auxiliary_group, is_bucket_name};
 pub use phase::Phase;

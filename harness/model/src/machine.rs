@@ -43,6 +43,10 @@ pub struct MachineNeeds {
     /// Ports of the guest that are to be reached from the host besides that of SSH (compiled-in tests).
     #[serde(default)]
     pub host_forwards: Vec<HostForward>,
+    /// Whether nobody logs in (compiled-in tests): it gets no config, and the test begins as soon as it was started, with nothing
+    /// but the console to go by.
+    #[serde(default)]
+    pub console_only: bool,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
@@ -141,6 +145,19 @@ pub enum BootFrom {
     IsoAsDisk,
 }
 
+/// How a machine reaches a CD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CdBus {
+    /// A SCSI drive on a virtio controller.
+    #[default]
+    Scsi,
+    /// An IDE drive, or a SATA one where the board has no IDE.
+    Ide,
+    /// A virtio disk that cannot be written to.
+    Virtio,
+}
+
 /// A machine with every choice made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSpec {
@@ -178,6 +195,12 @@ pub struct MachineSpec {
     /// Ports of the guest that can be reached from the host besides that of SSH.
     #[serde(default)]
     pub host_forwards: Vec<HostForward>,
+    /// What it boots from, if not from the disk image. Such a machine has no primary disk.
+    #[serde(default)]
+    pub boot_from: Option<BootFrom>,
+    /// Whether it gets no config, so that nobody can log in.
+    #[serde(default)]
+    pub console_only: bool,
     /// Kernel arguments for every boot.
     #[serde(default)]
     pub kernel_args: Option<String>,

@@ -2,18 +2,29 @@
 
 mod basic;
 mod basic_firmware;
+mod iso;
 mod tpm_seal;
+
+use std::sync::LazyLock;
 
 use kolea_machine::NativeTest;
 
+pub use iso::TAG as ISO_TAG;
+
 /// Every compiled-in test, sorted by name.
 pub fn all() -> &'static [NativeTest] {
-    &[
-        basic::TEST,
-        basic_firmware::UEFI,
-        basic_firmware::UEFI_SECURE,
-        tpm_seal::TEST,
-    ]
+    static ALL: LazyLock<Vec<NativeTest>> = LazyLock::new(|| {
+        let mut all = vec![
+            basic::TEST,
+            basic_firmware::UEFI,
+            basic_firmware::UEFI_SECURE,
+            tpm_seal::TEST,
+        ];
+        all.extend_from_slice(iso::TESTS);
+        all.sort_by_key(|test| test.name);
+        all
+    });
+    &ALL
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials = kolea_suites::all()
         .iter()
+        // Each of those boots a live system, and most of them install another.
+        .filter(|test| cfg!(feature = "all-tests") || !test.tags.contains(&kolea_suites::ISO_TAG))
         .map(|test| Trial::test(test.name, move || run(test)))
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
@@ -38,9 +40,12 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         return Err(format!("{} is missing: run fixtures/build", image.display()).into());
     }
     let output_dir = tempfile::tempdir()?;
-    let profile = Profile::builtin("fcos").ok_or("no profile `fcos`")?;
+    let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/profile.toml");
+    let profile = Profile::load(&profile)?;
+    let iso = image.with_extension("iso");
     let platform = QemuPlatform::new(QemuOptions {
         image,
+        iso: iso.exists().then_some(iso),
         arch: "x86_64".to_owned(),
         accel: Accel::Auto,
         firmware: None,

@@ -38,15 +38,28 @@ pub fn render(provision: &Provision, harness: &HarnessConfig<'_>) -> String {
     json!({ "ignition": { "version": SPEC, "config": { "merge": merge } } }).to_string()
 }
 
+/// The config with units added to it.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn with_units(config: &str, units: &[Unit]) -> Result<String, serde_json::Error> {
+    let config: serde_json::Map<String, Value> = serde_json::from_str(config)?;
+    let own =
+        json!({ "ignition": { "version": SPEC }, "systemd": { "units": unit_values(units) } });
+    let parent = json!({ "ignition": { "version": SPEC, "config": { "merge": [
+        { "source": data_url(Value::Object(config).to_string().as_bytes(), "application/json") },
+        { "source": data_url(own.to_string().as_bytes(), "application/json") },
+    ] } } });
+    Ok(parent.to_string())
+}
+
+fn unit_values<'a>(units: impl IntoIterator<Item = &'a Unit>) -> Vec<Value> {
+    let value = |unit: &Unit| json!({ "name": unit.name, "enabled": unit.enabled, "contents": unit.contents });
+    units.into_iter().map(value).collect()
+}
+
 fn own_config(provision: &Provision, harness: &HarnessConfig<'_>) -> Value {
-    let units: Vec<Value> = provision
-        .units
-        .iter()
-        .chain(&harness.units)
-        .map(
-            |unit| json!({ "name": unit.name, "enabled": unit.enabled, "contents": unit.contents }),
-        )
-        .collect();
+    let units = unit_values(provision.units.iter().chain(&harness.units));
     let files: Vec<Value> = harness
         .files
         .iter()
@@ -99,6 +112,20 @@ mod tests {
                 serde_json::from_slice(&STANDARD.decode(data).unwrap()).unwrap()
             })
             .collect()
+    }
+
+    #[test]
+    fn units_are_added_to_a_config_by_merging() {
+        let unit = Unit {
+            name: "a.service".to_owned(),
+            enabled: true,
+            contents: "[Unit]".to_owned(),
+        };
+        let config = r#"{"ignition":{"version":"3.4.0"}}"#;
+        let parts = merged(&with_units(config, &[unit]).unwrap());
+        assert_eq!(parts[0]["ignition"]["version"], "3.4.0");
+        assert_eq!(parts[1]["systemd"]["units"][0]["name"], "a.service");
+        assert!(with_units("[]", &[]).is_err());
     }
 
     #[test]

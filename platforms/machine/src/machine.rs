@@ -178,6 +178,14 @@ pub trait Machine: Debug + Send + Sync {
     /// from another disk next time. The guest may have to agree, and may take its time.
     async fn remove_disk(&self, id: &str) -> Result<(), MachineError>;
 
+    /// Waits until the guest has said that since it was started, as a part of what is on its serial console or on virtio port
+    /// `testisocompletion` (which machines have that boot from an ISO).
+    async fn wait_said(&self, _text: &str) -> Result<(), MachineError> {
+        Err(MachineError::Harness(
+            "machines of this platform keep no account of what they said".to_owned(),
+        ))
+    }
+
     /// How a person gets in over SSH; none where there is no SSH. To be asked for once the machine was ready: before that a
     /// clone does not have our key. A machine stays as it is for as long as somebody is in it, since nothing of it has a
     /// time limit; but its lines have to be read meanwhile.

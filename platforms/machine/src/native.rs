@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kolea_model::{MachineNeeds, TestCase, TestSource};
 
-use crate::{Exec, ExecOutput, Machine, MachineError, PrivateNetwork, RunBy, agent};
+use crate::agent::{self, quote};
+use crate::profile::Profile;
+use crate::{Exec, ExecOutput, Machine, MachineError, PrivateNetwork, RunBy};
 
 /// How a compiled-in test ends when it does not pass.
 #[derive(Clone, Debug)]
@@ -81,6 +83,7 @@ pub struct TestContext {
     /// Which of them `machine` is.
     number: usize,
     network: Option<Arc<dyn PrivateNetwork>>,
+    profile: Arc<Profile>,
     log: Arc<Mutex<String>>,
 }
 
@@ -92,6 +95,7 @@ impl TestContext {
             all: Arc::new([]),
             number: 0,
             network: None,
+            profile: Arc::default(),
             log: Arc::default(),
         }
     }
@@ -109,6 +113,20 @@ impl TestContext {
     #[must_use]
     pub fn with_network(self, network: Option<Arc<dyn PrivateNetwork>>) -> Self {
         TestContext { network, ..self }
+    }
+
+    /// The same, knowing the distribution.
+    #[must_use]
+    pub fn with_profile(self, profile: Profile) -> Self {
+        TestContext {
+            profile: Arc::new(profile),
+            ..self
+        }
+    }
+
+    /// The distribution's facts, as far as they are known.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// The machine.
@@ -208,6 +226,36 @@ impl TestContext {
         let boot = self.machine.wait_ready(None).await?;
         agent::restart(&*self.machine, &boot).await?;
         Ok(())
+    }
+
+    /// Writes a file, as the profile's user.
+    pub async fn put(&self, path: &str, contents: &str) -> TestResult {
+        self.log(&format!("{}> {path}", self.name().unwrap_or_default()));
+        let output = self
+            .machine
+            .exec(Exec {
+                label: "native",
+                command: format!("cat > {}", quote(path)),
+                stdin: contents.as_bytes().to_vec(),
+                by: RunBy::User,
+            })
+            .await?;
+        match output.status {
+            0 => Ok(()),
+            status => Err(TestFailure::Failed(format!(
+                "cannot write {path} in the guest (status {status}): {}",
+                output.stderr_text().trim()
+            ))),
+        }
+    }
+
+    /// Waits until the guest has said that ([`Machine::wait_said`]).
+    pub async fn wait_said(&self, text: &str) -> TestResult {
+        self.log(&format!(
+            "{}waiting for {text:?}",
+            self.name().unwrap_or_default()
+        ));
+        Ok(self.machine.wait_said(text).await?)
     }
 
     /// Runs a shell command that has to succeed, and returns its standard output without surrounding white space.

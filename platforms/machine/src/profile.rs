@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use kolea_model::CdBus;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
@@ -50,6 +51,9 @@ pub struct Profile {
     /// The directory in the root of its live ISOs that describes their embed areas (`igninfo.json`, `kargs.json`).
     #[serde(default)]
     pub iso_directory: Option<String>,
+    /// How machines reach a CD; it has to be one that the live system's initramfs has the drivers for.
+    #[serde(default)]
+    pub cd_bus: CdBus,
     /// The program that installs it to a disk.
     #[serde(default)]
     pub installer: Option<String>,

@@ -7,6 +7,7 @@ mod args;
 mod config;
 mod disks;
 mod firmware;
+mod iso;
 mod memory;
 mod mounts;
 mod nics;
@@ -148,6 +149,9 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     for drive in &devices.drives {
         args.drive(drive);
     }
+    if let Some(cd) = &devices.cd {
+        args.cd(cd);
+    }
     args.config(&inputs.config);
     args.nics(spec, devices.network.as_ref());
     args.mounts(&spec.mounts, devices);
@@ -174,6 +178,9 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         // With an id, QEMU says when nobody in the guest has the port open any more (VSERPORT_CHANGE).
         format!("virtserialport,chardev=kolea-agent,name={AGENT_PORT},id={AGENT_PORT}"),
     );
+    if let Some(fd) = devices.completion {
+        args.completion(fd);
+    }
     args.pipe("log", fds::CONSOLE);
     args.add("-serial", "chardev:log");
     if inputs.arch.has_vmgenid() {

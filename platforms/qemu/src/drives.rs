@@ -28,10 +28,14 @@ pub struct Drive {
     pub paths: Vec<i32>,
 }
 
-/// A machine's disks, with the names of their files. Kola's numbering: the primary disk comes last.
+/// A machine's disks, with the names of their files. Kola's numbering: the primary disk comes last. What boots from an ISO has none.
 fn drives(spec: &MachineSpec, files: &Path) -> Vec<Drive> {
     let additional = spec.disks.iter().map(|disk| (disk, false));
-    let all = additional.chain([(&spec.primary_disk, true)]);
+    let primary = spec
+        .boot_from
+        .is_none()
+        .then_some((&spec.primary_disk, true));
+    let all = additional.chain(primary);
     (1..)
         .zip(all)
         .map(|(number, (disk, primary))| Drive {

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub mod names {
     /// The primary disk's overlay.
     pub const DISK: &str = "disk.qcow2";
+    /// The copy of the live ISO.
+    pub const ISO: &str = "live.iso";
     /// The variables of the UEFI firmware.
     pub const FIRMWARE_VARS: &str = "firmware-vars.fd";
     /// The directory of the TPM's state.

@@ -7,6 +7,7 @@ use std::path::Path;
 use command_fds::FdMapping;
 use kolea_machine::MachineError;
 use kolea_model::MachineSpec;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::command_line::fds;
 use crate::disk::file_error;
@@ -14,6 +15,7 @@ use crate::drives::{self, Drive};
 use crate::files::names;
 use crate::firmware::Uefi;
 use crate::helper::Helper;
+use crate::iso::Cd;
 use crate::launch::Common;
 use crate::mounts::{Transport, share};
 use crate::nbd;
@@ -44,6 +46,10 @@ pub struct Places<'a> {
 pub struct Devices {
     /// Disks in the guest's order.
     pub drives: Vec<Drive>,
+    /// The live ISO that it boots from.
+    pub cd: Option<Cd>,
+    /// The pipe behind port `testisocompletion`.
+    pub completion: Option<i32>,
     /// UEFI, with this machine's own copy of the variables.
     pub firmware: Option<Uefi>,
     /// The control socket of a TPM.
@@ -98,6 +104,8 @@ pub struct Hardware {
     pub inherited: Inherited,
     /// The processes that the machine can't do without.
     pub helpers: Vec<Helper>,
+    /// What the guest says on port `testisocompletion`.
+    pub completion: Option<Receiver>,
 }
 
 /// Makes all of a machine's devices.

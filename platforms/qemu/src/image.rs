@@ -93,6 +93,22 @@ pub async fn inspect(path: &Path, arch: Arch, qemu_img: &Path) -> Result<Image, 
     Ok(image)
 }
 
+/// A live ISO in the place of an image: no machine has it as its disk.
+pub fn of_iso(path: &Path) -> Result<Image, QemuError> {
+    let fault = |message: String| QemuError::Image {
+        path: path.to_owned(),
+        message,
+    };
+    let path = check_file(path).map_err(fault)?;
+    let size = path.metadata().map_err(|error| fault(error.to_string()))?;
+    Ok(Image {
+        path,
+        format: "raw".to_owned(),
+        virtual_size: size.len(),
+        sector_size: None,
+    })
+}
+
 /// Checks that there is a file that can be read and is no archive; returns its absolute path.
 fn check_file(path: &Path) -> Result<PathBuf, String> {
     let data = path.metadata().map_err(|error| match error.kind() {

@@ -19,6 +19,7 @@ use crate::files::{MachineFiles, names};
 use crate::firmware::Firmwares;
 use crate::hardware::{self, Hardware, Origin, Places, PrivateNic};
 use crate::image::Image;
+use crate::iso::{self, LiveIso};
 use crate::machine::QemuMachine;
 use crate::mounts::Transport;
 use crate::pumps::JournalState;
@@ -40,6 +41,8 @@ pub struct Common {
     pub qemu_img: PathBuf,
     pub image: Image,
     pub image_sha256: String,
+    /// What machines boot from whose tests say so (`bootFrom`); the image itself if all do.
+    pub iso: Option<LiveIso>,
     /// Size of the primary disk of machines whose tests ask for nothing larger, in bytes.
     pub disk: u64,
     /// What machines can be started by, and their types.
@@ -100,7 +103,18 @@ pub async fn launch(
         transport.map(|transport| (request.spec.mounts.as_slice(), transport)),
     );
     let ignition = dir.join(template_names::IGNITION);
-    fs::write(&ignition, config).map_err(|error| file_error("write", &ignition, &error))?;
+    fs::write(&ignition, &config).map_err(|error| file_error("write", &ignition, &error))?;
+    let (origin, spec) = (Origin::Image, &request.spec);
+    iso::insert(
+        common,
+        spec,
+        origin,
+        files.path(),
+        &config,
+        &mut hardware,
+        &steps,
+    )
+    .await?;
 
     let inputs = Inputs {
         arch: common.arch,
@@ -110,7 +124,7 @@ pub async fn launch(
             .to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
-        config: Config::ignition(common.arch, ignition),
+        config: Config::ignition(common.arch, &request.spec, ignition),
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,
@@ -126,6 +140,7 @@ pub async fn launch(
         steps,
         inherited: hardware.inherited,
         helpers: hardware.helpers,
+        completion: hardware.completion,
     };
     let mut started = start(common, parts, lives).await?;
     match started.made().await {

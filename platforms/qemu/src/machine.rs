@@ -21,6 +21,7 @@ use crate::command_line::Memory;
 use crate::files::SharedFiles;
 use crate::pumps::Drain;
 use crate::qmp::Qmp;
+use crate::said::Search;
 use crate::signs::Signs;
 use crate::steps::Steps;
 use crate::supervisor::Life;
@@ -252,6 +253,24 @@ impl Machine for QemuMachine {
             // What looks like SSH's fault may be that of the machine.
             Err(error @ MachineError::Ssh(_)) => Err(self.cause(error).await),
             result => result,
+        }
+    }
+
+    async fn wait_said(&self, text: &str) -> Result<(), MachineError> {
+        let failed = |error: std::io::Error| {
+            MachineError::Harness(format!("cannot read what the machine said: {error}"))
+        };
+        let mut heard = self.signs.heard();
+        let mut search = Search::new(&self.dir, text);
+        loop {
+            if search.found().map_err(failed)? {
+                return Ok(());
+            }
+            tokio::select! {
+                // The sender is ours and lives as long as we do.
+                _ = heard.changed() => {}
+                down = self.down() => return Err(MachineError::Down(down)),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kolea_machine::Provisioning;
 use kolea_machine::profile::Profile;
-use kolea_model::{DiskSpec, Firmware, HostMount};
+use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount};
 
 /// What executes the guests' instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +42,12 @@ pub struct TemplateCache {
 /// Options of the platform. The default has no image.
 #[derive(Clone, Debug, Default)]
 pub struct QemuOptions {
-    /// The image. It is never written to.
+    /// The image: a disk, or a live ISO if machines boot from that (`boot_from`). It is never written to.
     pub image: PathBuf,
+    /// What machines boot from, if not from a disk, unless their tests say something else.
+    pub boot_from: Option<BootFrom>,
+    /// The live ISO for tests that boot from one (`bootFrom`), where the image is a disk.
+    pub iso: Option<PathBuf>,
     /// Its architecture, by its RPM name.
     pub arch: String,
     /// What executes the guests' instructions.

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
+use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{
     CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, PrivateNetwork,
     Template, TemplateOrder,
 };
-use kolea_model::{DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, MachineSpec};
+use kolea_model::{
+    BootFrom, DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, MachineSpec,
+};
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
@@ -19,6 +22,7 @@ use crate::cache::Cache;
 use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
 use crate::disk_size::DiskSize;
 use crate::firmware::Firmwares;
+use crate::iso::{LiveIso, no_iso};
 use crate::launch::{Common, launch};
 use crate::machine::QemuMachine;
 use crate::nbd::NBD_MIB;
@@ -53,6 +57,8 @@ pub struct QemuPlatform {
     facts: PlatformFacts,
     firmware: Firmware,
     tpm: bool,
+    /// What machines boot from, unless their tests say.
+    boot_from: Option<BootFrom>,
     memory_mib: Option<u64>,
     /// The network of every machine's primary interface.
     usernet: Option<String>,
@@ -88,7 +94,15 @@ impl QemuPlatform {
         }
         let mounts = absolute(&options.mounts);
         mounts::check_mounts(&mounts).map_err(QemuError::Mount)?;
-        let image = image::inspect(&options.image, arch, &qemu_img).await?;
+        let image = match options.boot_from {
+            None => image::inspect(&options.image, arch, &qemu_img).await?,
+            Some(_) => image::of_iso(&options.image)?,
+        };
+        let iso = options.boot_from.map(|_| &options.image);
+        let iso = match iso.or(options.iso.as_ref()) {
+            Some(path) => Some(live_iso(path, &options.profile).await?),
+            None => None,
+        };
         let primary_disk = drives::primary_disk(None, &options.primary_disk);
         sectors::check(&image, &primary_disk, arch, firmware).map_err(|error| {
             QemuError::Image {
@@ -150,13 +164,17 @@ impl QemuPlatform {
         ];
         Ok(QemuPlatform {
             facts: PlatformFacts {
-                name: "qemu".to_owned(),
+                name: match options.boot_from {
+                    None => "qemu".to_owned(),
+                    Some(_) => "qemu-iso".to_owned(),
+                },
                 arch: arch.name().to_owned(),
                 timeout_factor: choice.timeout_factor,
                 properties: BTreeMap::from(properties.map(|(key, value)| (key.to_owned(), value))),
             },
             firmware,
             tpm: swtpm.is_some(),
+            boot_from: options.boot_from,
             memory_mib: options.memory_mib,
             usernet: options.usernet,
             mounts,
@@ -171,6 +189,7 @@ impl QemuPlatform {
                 qemu_img,
                 image,
                 image_sha256: digest,
+                iso,
                 disk,
                 firmwares,
                 profile: options.profile,
@@ -194,13 +213,17 @@ impl QemuPlatform {
     pub fn check(&self, needs: &MachineNeeds) -> Result<(), String> {
         let spec = self.resolve(needs);
         let common = &self.common;
-        sectors::check(
-            &common.image,
-            &spec.primary_disk,
-            common.arch,
-            spec.firmware,
-        )
-        .map_err(|error| format!("primaryDisk: the image's {error}"))?;
+        if spec.boot_from.is_none() {
+            sectors::check(
+                &common.image,
+                &spec.primary_disk,
+                common.arch,
+                spec.firmware,
+            )
+            .map_err(|error| format!("primaryDisk: the image's {error}"))?;
+        } else if common.iso.is_none() {
+            return Err(no_iso().to_string());
+        }
         if disks(&spec).any(|disk| disk.multipath) {
             nbd::find().map_err(|error| format!("mpath: {error}"))?;
         }
@@ -214,8 +237,9 @@ impl QemuPlatform {
         needs: impl IntoIterator<Item = &'a MachineNeeds>,
     ) -> Result<(), QemuError> {
         for needs in needs {
-            let edits = Edits::of(&self.resolve(needs));
-            if !edits.is_empty() {
+            let spec = self.resolve(needs);
+            let edits = Edits::of(&spec);
+            if !edits.is_empty() && spec.boot_from.is_none() {
                 let partition = boot::partition(&self.common, self.work.path()).await?;
                 partition.check(&edits)?;
             }
@@ -272,6 +296,19 @@ async fn swtpm(wanted: Tpm, arch: Arch, work: &Path) -> Result<Option<Swtpm>, Qe
 /// What a machine's TPM costs, in MiB.
 fn tpm_mib(spec: &MachineSpec) -> u64 {
     if spec.tpm { SWTPM_MIB } else { 0 }
+}
+
+async fn live_iso(path: &Path, profile: &Profile) -> Result<LiveIso, QemuError> {
+    let opened = tokio::task::spawn_blocking({
+        let (path, profile) = (path.to_owned(), profile.clone());
+        move || LiveIso::open(&path, &profile)
+    });
+    let fault = |message: String| QemuError::Image {
+        path: path.to_owned(),
+        message,
+    };
+    let iso = opened.await.map_err(|error| fault(error.to_string()))?;
+    iso.map_err(|error| fault(error.to_string()))
 }
 
 /// Virtual CPUs of a machine (kola's default).
@@ -358,6 +395,8 @@ impl Platform for QemuPlatform {
             usernet: self.usernet.clone(),
             private_network: needs.private_network,
             host_forwards: needs.host_forwards.clone(),
+            boot_from: needs.boot_from.or(self.boot_from),
+            console_only: needs.console_only,
             kernel_args: boot::joined(self.kernel_args.as_deref(), needs.kernel_args.as_deref()),
             firstboot_kernel_args: boot::joined(
                 self.firstboot_kernel_args.as_deref(),
@@ -406,6 +445,10 @@ impl Platform for QemuPlatform {
             .then_some("a machine with directories of the host in it cannot be frozen")
             .or_else(|| unfreezable(spec))
             .map(str::to_owned)
+            .or_else(|| {
+                let why = "nobody can log in to the machine to prepare it for being frozen";
+                spec.console_only.then(|| why.to_owned())
+            })
             .or_else(|| spec.private_network.then(own))
             .or_else(|| not_clonable(&self.common.qemu_version))
     }

@@ -317,6 +317,29 @@ impl Sink for Ignition {
     }
 }
 
+/// What is said on port `testisocompletion`: to a file, and whoever waits for it is woken.
+#[derive(Debug)]
+pub struct Completion {
+    file: Artifact,
+    listeners: Listeners,
+}
+
+impl Completion {
+    /// To that file.
+    pub fn new(file: Artifact, listeners: Listeners) -> Completion {
+        Completion { file, listeners }
+    }
+}
+
+impl Sink for Completion {
+    async fn take(&mut self, bytes: &[u8]) {
+        self.file.write(bytes);
+        self.listeners
+            .signs
+            .note(&String::from_utf8_lossy(bytes), None);
+    }
+}
+
 /// The end of QEMU's standard error.
 #[derive(Clone, Debug, Default)]
 pub struct Tail(Arc<Mutex<Vec<u8>>>);

@@ -53,6 +53,11 @@ impl Signs {
         }
     }
 
+    /// Changes whenever the guest has said something.
+    pub fn heard(&self) -> watch::Receiver<Instant> {
+        self.heard.subscribe()
+    }
+
     /// Waits until an SSH server has started in a boot other than `previous`; false if the guest falls silent instead, or
     /// says everything but that.
     pub async fn sshd(&self, previous: Option<&BootId>) -> bool {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use kolea_machine::agent::AgentChannel;
 use kolea_machine::ssh::{LastError, SshTarget};
 use kolea_machine::{BootId, Down, DownKind, MachineError, Template};
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
 use crate::channels::channels;
@@ -27,6 +28,7 @@ use crate::oom::OomCounters;
 use crate::process;
 use crate::pumps::{self, Artifact, JournalState, Listeners, Tail};
 use crate::qmp::{Qmp, QmpError, SSH_PORT};
+use crate::said;
 use crate::signs::Signs;
 use crate::steps::Steps;
 use crate::supervisor::{Life, Supervised, supervise};
@@ -64,6 +66,8 @@ pub struct Parts {
     pub inherited: Inherited,
     /// The processes that it can't do without.
     pub helpers: Vec<Helper>,
+    /// What the guest says on port `testisocompletion`.
+    pub completion: Option<Receiver>,
 }
 
 /// A machine whose process has been started; it is not known yet whether that went well.
@@ -125,18 +129,23 @@ pub async fn start(
     let whole = journal.whole();
     let console = pumps::Console::new(artifact("console.txt"), listeners.clone());
     let dump = parts.dir.join("ignition-virtio-dump.txt");
-    let ignition = pumps::Ignition::new(Artifact::new(dump), listeners);
+    let ignition = pumps::Ignition::new(Artifact::new(dump), listeners.clone());
     let mut drains = Vec::new();
     let mut requests = || {
         let (sender, receiver) = mpsc::channel(1);
         drains.push(sender);
         receiver
     };
-    let pumps = vec![
+    let mut pumps = vec![
         tokio::spawn(pumps::pump(ours.console, console, requests())),
         tokio::spawn(pumps::pump(ours.journal, journal, requests())),
         tokio::spawn(pumps::pump(ours.ignition, ignition, requests())),
     ];
+    if let Some(pipe) = parts.completion {
+        let completion = Artifact::new(parts.dir.join(said::COMPLETION));
+        let completion = pumps::Completion::new(completion, listeners);
+        pumps.push(tokio::spawn(pumps::pump(pipe, completion, requests())));
+    }
     let (qmp, events) = Qmp::start(ours.monitor);
     let files = SharedFiles::new(parts.files);
     let words = Artifact::new(parts.dir.join("qemu-stderr.txt"));

@@ -1,6 +1,6 @@
 //! What this version cannot give to a machine.
 
-use kolea_model::{Firmware, MachineNeeds};
+use kolea_model::{BootFrom, Firmware, MachineNeeds};
 
 use crate::arch::Arch;
 
@@ -11,7 +11,10 @@ pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
     let has_numa = arch.is_some_and(Arch::has_numa);
     let no_firmware = |asked| arch.is_none_or(|arch| arch.firmware(asked).is_err());
     let asked = [
-        ("bootFrom", needs.boot_from.is_some()),
+        (
+            "bootFrom: iso-as-disk",
+            needs.boot_from == Some(BootFrom::IsoAsDisk) && arch != Some(Arch::X86_64),
+        ),
         ("instanceType", needs.instance_type.is_some()),
         ("numaNodes", needs.numa && !has_numa),
         (
@@ -55,6 +58,15 @@ mod tests {
         };
         assert_eq!(unmet(&needs, "x86_64"), None);
         assert_eq!(unmet(&needs, "s390x").as_deref(), Some("numaNodes"));
+        needs.boot_from = Some(BootFrom::Iso);
+        assert_eq!(unmet(&needs, "aarch64"), None);
+        needs.boot_from = Some(BootFrom::IsoAsDisk);
+        assert_eq!(unmet(&needs, "x86_64"), None);
+        assert_eq!(
+            unmet(&needs, "aarch64").as_deref(),
+            Some("bootFrom: iso-as-disk")
+        );
+        needs.boot_from = None;
         needs.additional_nics = 1;
         assert_eq!(unmet(&needs, "aarch64"), None);
     }

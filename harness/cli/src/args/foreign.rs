@@ -33,8 +33,6 @@ macro_rules! foreign {
 
 /// All of them.
 pub const FOREIGN: &[Foreign] = foreign![
-    "qemu-iso" Text,
-    "qemu-iso-as-disk" Bool,
     "qemu-secex" Bool,
     "qemu-secex-ignition-pubkey" Text,
     "qemu-secex-hostkey" Text,

@@ -36,6 +36,12 @@ pub struct TargetArgs {
     /// The disk image (qcow2 or raw) [default: the build's, in a working directory]
     #[arg(long, value_name = "FILE")]
     pub qemu_image: Option<PathBuf>,
+    /// The live ISO: what machines boot from, or with `-p qemu` those of tests that ask for it [default: the build's]
+    #[arg(long, value_name = "FILE")]
+    pub qemu_iso: Option<PathBuf>,
+    /// Machines boot from the live ISO as a disk
+    #[arg(long)]
+    pub qemu_iso_as_disk: bool,
     /// The distribution: fcos, rhcos, scos, nestos, flatcar, generic, or the file of a profile of your own [default: as the
     /// build or the booted machine says]
     #[arg(short = 'b', long, value_name = "NAME|FILE.toml")]

@@ -23,7 +23,6 @@ const SMALL: &[&str] = &[
     "exit-codes",
     "spawn",
     "qemuexec",
-    "testiso",
     "bootchart",
     "run-upgrade",
 ];

@@ -155,7 +155,7 @@ fn flags_of_what_is_not_built_in_are_noted_if_they_would_do_something() {
         foreign.iter().map(|flag| flag.name).collect()
     };
     assert_eq!(
-        names(&["kolea", "--aws-ami=x", "run", "--qemu-cex", "--qemu-iso="]),
+        names(&["kolea", "--aws-ami=x", "run", "--qemu-cex", "--stream="]),
         ["qemu-cex", "aws-ami"]
     );
     assert!(

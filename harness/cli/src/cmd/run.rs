@@ -84,11 +84,24 @@ pub fn start(
             Program::current().name()
         ))
     })?;
+    let iso = match selected
+        .run
+        .iter()
+        .any(|test| test.needs.boot_from.is_some())
+    {
+        true => settings.live_iso()?,
+        false => None,
+    };
     let container = needs::container(&selected.run, settings.build.as_ref())?;
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
-        .block_on(QemuPlatform::new(qemu(settings, flags, &image)))
+        .block_on(QemuPlatform::new(qemu(
+            settings,
+            flags,
+            &image,
+            iso.as_deref(),
+        )))
         .map_err(Failure::usage)?;
     for test in &selected.run {
         platform
@@ -136,10 +149,12 @@ pub fn start(
 /// What durations are kept under where only the booted machine can tell the distribution.
 const UNKNOWN: &str = "unknown";
 
-fn qemu(settings: &Settings, flags: &RunFlags, image: &Path) -> QemuOptions {
+fn qemu(settings: &Settings, flags: &RunFlags, image: &Path, iso: Option<&Path>) -> QemuOptions {
     let machines = &settings.machines;
     QemuOptions {
         image: image.to_path_buf(),
+        boot_from: settings.boot_from(),
+        iso: iso.map(Path::to_path_buf),
         arch: settings.selection.arch.clone(),
         accel: machines.accel,
         firmware: machines.firmware,

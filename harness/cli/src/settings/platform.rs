@@ -1,10 +1,12 @@
 //! Platforms and features that are not built in: one line for each, before anything is done.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::anyhow;
-use kolea_model::{DiskChannel, DiskSpec, Firmware, Sectors};
+use kolea_model::{BootFrom, DiskChannel, DiskSpec, Firmware, Sectors};
 use kolea_qemu::Tpm;
 
-use super::text;
+use super::{path, text};
 use crate::args::{FirmwareArg, Foreign, GlobalArgs, Invocation};
 use crate::cmd::Failure;
 use crate::program::warn;
@@ -17,12 +19,27 @@ pub fn not_yet(what: &str) -> Failure {
     Failure::usage(anyhow!("{what} is not supported yet"))
 }
 
-/// The platform; an error if it is not built in.
-pub fn resolve(invocation: &Invocation) -> Result<String, Failure> {
-    let asked = text(&invocation.cli.global.target.platform);
-    let platform = match asked.as_deref() {
-        None | Some("qemu" | "qemu-unpriv") => "qemu",
-        Some("iso" | "qemu-iso") => return Err(not_yet("platform `qemu-iso`")),
+/// The platform, and what its machines boot from, if not from a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenPlatform {
+    /// Its name in metadata and reports.
+    pub name: &'static str,
+    /// What machines boot from.
+    pub boot_from: Option<BootFrom>,
+    /// The live ISO that was named.
+    pub iso: Option<PathBuf>,
+}
+
+/// The platform; an error if it is not built in. `image`: the file that was named. A live ISO is recognised by what is in it.
+pub fn resolve(invocation: &Invocation, image: Option<&Path>) -> Result<ChosenPlatform, Failure> {
+    let target = &invocation.cli.global.target;
+    let asked = text(&target.platform);
+    let image_iso = image.filter(|image| kolea_iso::Iso::open(image).is_ok());
+    let named = path(&target.qemu_iso);
+    let from_iso = match asked.as_deref() {
+        None => image_iso.is_some() || (named.is_some() && image.is_none()),
+        Some("qemu" | "qemu-unpriv") => false,
+        Some("iso" | "qemu-iso") => true,
         Some(platform) => {
             let fault = if CLOUDS.contains(&platform) {
                 "is not built in"
@@ -30,12 +47,31 @@ pub fn resolve(invocation: &Invocation) -> Result<String, Failure> {
                 "is not known"
             };
             return Err(Failure::usage(anyhow!(
-                "platform `{platform}` {fault}; the only one is `qemu`"
+                "platform `{platform}` {fault}; there are `qemu` and `qemu-iso`"
             )));
         }
     };
     refuse_foreign(&invocation.foreign)?;
-    Ok(platform.to_owned())
+    if let Some(image) = image_iso.filter(|_| !from_iso) {
+        return Err(Failure::usage(anyhow!(
+            "{} is an ISO, and platform `qemu` boots from disks; leave out `-p qemu`, or name it by --qemu-iso",
+            image.display()
+        )));
+    }
+    if target.qemu_iso_as_disk && !from_iso {
+        return Err(Failure::usage(anyhow!(
+            "--qemu-iso-as-disk is about platform `qemu-iso`; name a live ISO"
+        )));
+    }
+    let boot_from = match target.qemu_iso_as_disk {
+        true => BootFrom::IsoAsDisk,
+        false => BootFrom::Iso,
+    };
+    Ok(ChosenPlatform {
+        name: if from_iso { "qemu-iso" } else { "qemu" },
+        boot_from: from_iso.then_some(boot_from),
+        iso: named.or(image.filter(|_| from_iso)).map(Path::to_path_buf),
+    })
 }
 
 /// An error for flags whose features are still to come; a warning for those of clouds, which do nothing on QEMU.

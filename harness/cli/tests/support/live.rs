@@ -99,6 +99,19 @@ impl LiveRun {
         self.assert_nothing_left();
     }
 
+    /// A text file among the artefacts of a test's last attempt.
+    pub fn artefact_of(&self, test: &str, name: &str) -> String {
+        let mut events = self.events();
+        events.retain(|event| event["event"] == "attempt-finished" && event["test"] == test);
+        let last = events
+            .pop()
+            .unwrap_or_else(|| panic!("no attempt at {test}"));
+        let path = last["artifacts"][name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{test} has no {name}: {last}"));
+        std::fs::read_to_string(self.out().join(path)).unwrap()
+    }
+
     /// What a test printed in its last attempt.
     pub fn output_of(&self, test: &str) -> String {
         let mut events = self.events();

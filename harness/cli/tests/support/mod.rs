@@ -36,6 +36,22 @@ pub fn fixture_of(arch: &str) -> PathBuf {
     image
 }
 
+/// The fixture's live ISO.
+pub fn fixture_iso() -> PathBuf {
+    let iso = fixture().with_extension("iso");
+    assert!(
+        iso.exists(),
+        "{} is missing: run fixtures/build --iso",
+        iso.display()
+    );
+    iso
+}
+
+/// The fixture's profile.
+pub fn profile() -> PathBuf {
+    repository().join("fixtures/profile.toml")
+}
+
 /// Writes an executable external test to `<tree>/tests/kola/<path>`.
 pub fn write_test(tree: &Path, path: &str, header: &str, body: &str) {
     let text = format!("#!/bin/bash\n{header}\n\n{body}\n");

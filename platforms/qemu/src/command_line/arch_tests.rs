@@ -173,7 +173,11 @@ fn tpms_have_the_device_of_the_architecture() {
 #[test]
 fn quoted_paths_of_configs_survive_qemus_parser() {
     let mut inputs = inputs(Arch::S390x, Accelerator::Tcg, false);
-    inputs.config = Config::ignition(Arch::S390x, "/o,1/ignition.json".into());
+    inputs.config = Config::ignition(
+        Arch::S390x,
+        &MachineSpec::default(),
+        "/o,1/ignition.json".into(),
+    );
     let line = line(&spec(Firmware::Bios), &inputs);
     assert!(line.contains(",file=/o,,1/ignition.json "), "{line}");
 }

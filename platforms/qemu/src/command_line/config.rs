@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kolea_model::MachineSpec;
+
 use super::args::{Args, with_path};
 use crate::arch::Arch;
 
@@ -12,12 +14,16 @@ pub enum Config {
     FwCfg(PathBuf),
     /// An Ignition config on a read-only disk, known by its serial number.
     VirtioBlk(PathBuf),
+    /// In the image that it boots from, or nowhere.
+    Inside,
 }
 
 impl Config {
-    /// An Ignition config in that file, where guests of that architecture look for it.
-    pub fn ignition(arch: Arch, path: PathBuf) -> Config {
-        if arch.has_fw_cfg() {
+    /// An Ignition config in that file, where such a machine looks for it.
+    pub fn ignition(arch: Arch, spec: &MachineSpec, path: PathBuf) -> Config {
+        if spec.boot_from.is_some() || spec.console_only {
+            Config::Inside
+        } else if arch.has_fw_cfg() {
             Config::FwCfg(path)
         } else {
             Config::VirtioBlk(path)
@@ -29,6 +35,7 @@ impl Args {
     /// Makes the config visible to the guest.
     pub fn config(&mut self, config: &Config) {
         match config {
+            Config::Inside => {}
             Config::FwCfg(path) => self.add(
                 "-fw_cfg",
                 with_path("name=opt/com.coreos/config,file=", path.as_os_str()),

@@ -30,7 +30,7 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
         }
         .to_owned(),
         id: "0-1-2".to_owned(),
-        config: Config::ignition(arch, "/o/ignition.json".into()),
+        config: Config::ignition(arch, &MachineSpec::default(), "/o/ignition.json".into()),
         memory: Memory::Anonymous,
         ignition_port: "com.coreos.ignition.journal".to_owned(),
         devices: Devices {

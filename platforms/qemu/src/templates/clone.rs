@@ -12,6 +12,7 @@ use crate::command_line::{self, Config, Inputs, Memory};
 use crate::disk::file_error;
 use crate::files;
 use crate::hardware::{self, Origin, Places};
+use crate::iso;
 use crate::launch::{Common, machine_files, make_dir};
 use crate::machine::QemuMachine;
 use crate::start::{Lives, Parts, Started, start};
@@ -44,14 +45,16 @@ pub async fn launch_clone(
         files: own.path(),
         artefacts: &dir,
     };
-    let hardware = hardware::make(common, spec, Origin::Template(source), places, &steps).await?;
+    let origin = Origin::Template(source);
+    let mut hardware = hardware::make(common, spec, origin, places, &steps).await?;
+    iso::insert(common, spec, origin, own.path(), "", &mut hardware, &steps).await?;
     let memory = Memory::CopyOnWrite(source.join(files::names::RAM));
     let inputs = Inputs {
         arch: common.arch,
         machine_type: common.firmwares.machine_type(spec.firmware).to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
-        config: Config::ignition(common.arch, ignition),
+        config: Config::ignition(common.arch, spec, ignition),
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,
@@ -67,6 +70,7 @@ pub async fn launch_clone(
         steps: Steps::default(),
         inherited: hardware.inherited,
         helpers: hardware.helpers,
+        completion: hardware.completion,
     };
     let started = async {
         let mut started = start(common, parts, lives).await?;

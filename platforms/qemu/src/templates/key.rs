@@ -36,6 +36,9 @@ pub struct TemplateKey {
     /// What emulates the TPM, if there is one.
     #[serde(default)]
     pub tpm: String,
+    /// The live ISO, where the machine boots from one.
+    #[serde(default)]
+    pub iso: String,
     /// Size of the primary disk, in bytes.
     #[serde(default)]
     pub disk: u64,
@@ -73,6 +76,12 @@ impl TemplateKey {
                 Accelerator::Tcg => String::new(),
             },
             firmware: firmware(common, order.spec.firmware),
+            iso: match &common.iso {
+                Some(iso) if order.spec.boot_from.is_some() => {
+                    tools::fingerprint(&iso.path).unwrap_or_default()
+                }
+                _ => String::new(),
+            },
             tpm: match &common.swtpm {
                 Some(swtpm) if order.spec.tpm => swtpm.fingerprint(),
                 _ => String::new(),
@@ -185,6 +194,7 @@ pub mod testing {
             host: String::new(),
             firmware: String::new(),
             tpm: String::new(),
+            iso: String::new(),
             disk: 4 << 30,
             ignition_port: "port".to_owned(),
             spec: MachineSpec {

@@ -12,8 +12,14 @@ use crate::build::Build;
 use crate::program::warn;
 use crate::settings::Settings;
 
-/// Why no machine of this version and that architecture, or none on this host, is what the test asks for.
-pub fn unsupported(test: &TestCase, arch: &str) -> Option<SkipReason> {
+/// Why no machine of this version and that architecture, or none on this host, is what the test asks for. `iso`: whether there is a
+/// live ISO.
+pub fn unsupported(test: &TestCase, arch: &str, iso: bool) -> Option<SkipReason> {
+    if test.needs.boot_from.is_some() && !iso {
+        return Some(SkipReason::Deselected {
+            rule: "no live ISO: name one by --qemu-iso".to_owned(),
+        });
+    }
     let lacking = || {
         kolea_qemu::lacking(&test.needs, arch)
             .map(|(name, _)| format!("firmware {name} on this host"))
@@ -28,9 +34,11 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
     let mut run = Vec::new();
     let mut lacking = BTreeSet::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
+    // One that cannot be used is an error for those who need it.
+    let iso = !matches!(settings.live_iso(), Ok(None));
     let arch = &settings.selection.arch;
     for test in std::mem::take(&mut selected.run) {
-        let Some(reason) = unsupported(&test, arch) else {
+        let Some(reason) = unsupported(&test, arch, iso) else {
             run.push(test);
             continue;
         };

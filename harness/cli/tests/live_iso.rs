@@ -1,0 +1,76 @@
+//! The fixture's live ISO: an external test that boots from it, the log-in on its console, and the same ISO as a disk. One run, so that
+//! its machines keep the host busy.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use support::live::LiveRun;
+use support::{fixture_iso, kolea, profile, texts, write_test};
+
+/// From inside: where the root file system is, and that it has the kernel argument.
+const LIVE: &str = r#"set -euo pipefail
+[[ $(findmnt -n -o FSTYPE /) == overlay ]]
+[[ $(lsblk -n -d -o TYPE "$(findmnt -n -o SOURCE /run/media/iso)") == rom ]]
+grep -q ' kolea.extra$' /proc/cmdline"#;
+
+#[test]
+fn a_live_iso_boots_and_logs_in() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("live");
+    write_test(
+        &tree,
+        "cd",
+        "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   appendKernelArgs: kolea.extra",
+        LIVE,
+    );
+    let (iso, profile) = (fixture_iso(), profile());
+    let mut run = LiveRun::start(
+        &tree,
+        &[
+            "--qemu-iso",
+            iso.to_str().unwrap(),
+            "-b",
+            profile.to_str().unwrap(),
+            "ext.live.cd",
+            "iso-live-login.bios",
+            "iso-as-disk.bios",
+        ],
+    );
+    run.passes();
+}
+
+#[test]
+fn an_iso_is_recognised_by_what_is_in_it() {
+    let iso = fixture_iso();
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("an-image");
+    std::os::unix::fs::symlink(&iso, &plain).unwrap();
+    let image = plain.to_str().unwrap();
+    let run = |words: &[&str]| {
+        let output = kolea()
+            .current_dir(dir.path())
+            .args(words)
+            .output()
+            .unwrap();
+        let (stdout, stderr) = texts(&output);
+        (output.status.code(), stdout, stderr)
+    };
+    // With the platform of ISOs, whose tests are these.
+    let (code, stdout, stderr) = run(&["run", "--dry-run", image, "iso-live-login.bios"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("iso-live-login.bios"), "{stdout}");
+    let (code, _, stderr) = run(&["-p", "qemu", "run", "--dry-run", image, "basic"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("is an ISO, and platform `qemu`"),
+        "{stderr}"
+    );
+    // Without one, tests that need it are left out, and an error if named.
+    let (code, _, stderr) = run(&["testiso", "iso-live-login.bios"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("no live ISO: name one by --qemu-iso"),
+        "{stderr}"
+    );
+}

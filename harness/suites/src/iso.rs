@@ -1,0 +1,135 @@
+//! The suite `iso`: live ISOs, and what is installed from them. Names are those of kola's and nosa's `testiso`, and as there, the
+//! parts of a name say what the scenario is.
+
+mod install;
+mod live;
+
+use kolea_machine::{NativeTest, TestContext, TestFailure, TestResult};
+use kolea_model::{BootFrom, DiskSpec, Firmware, MachineNeeds};
+
+/// What all of these tests are tagged with.
+pub const TAG: &str = "iso";
+
+/// Memory of live systems that install (kola's), in MiB.
+const INSTALL_MIB: u64 = 4096;
+/// Size of the disk that is installed to (kola's `installDisk`), in GiB.
+const TARGET_GIB: u64 = 12;
+
+macro_rules! tests {
+    ($($name:literal $run:path: $description:literal;)*) => {
+        /// The tests.
+        pub const TESTS: &[NativeTest] = &[$(NativeTest {
+            name: $name,
+            description: $description,
+            tags: &[TAG],
+            needs: || Scenario::of($name).needs(),
+            machines: 1,
+            run: |context| Box::pin($run(context, Scenario::of($name))),
+        }),*];
+    };
+}
+
+tests! {
+    "iso-as-disk.bios" live::boots: "the live ISO boots as a disk, with a config";
+    "iso-as-disk.uefi" live::boots: "the live ISO boots as a disk with UEFI, with a config";
+    "iso-as-disk.uefi-secure" live::boots: "the live ISO boots as a disk with Secure Boot, with a config";
+    "iso-live-boot.bios" live::boots: "the live ISO boots as a CD, with a config";
+    "iso-live-login.bios" live::logs_in: "the live ISO boots without a config, and its user is logged in on the console";
+    "iso-live-login.uefi" live::logs_in: "the live ISO boots with UEFI and without a config, and its user is logged in on the console";
+    "iso-live-login.uefi-secure" live::logs_in: "the live ISO boots with Secure Boot and without a config, and its user is logged in on the console";
+    "iso-offline-install-fromram.bios" install::installs: "a live system in memory installs to a disk, and what was installed boots";
+    "iso-offline-install.bios" install::installs: "the live system installs to a disk, and what was installed boots";
+    "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
+}
+
+/// What a scenario is, by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Scenario {
+    firmware: Firmware,
+    as_disk: bool,
+    login: bool,
+    install: bool,
+    from_ram: bool,
+}
+
+impl Scenario {
+    fn of(name: &str) -> Scenario {
+        let has = |part: &str| name.split(['-', '.']).any(|own| own == part);
+        Scenario {
+            firmware: match name.rsplit('.').next() {
+                Some("uefi") => Firmware::Uefi,
+                Some("uefi-secure") => Firmware::UefiSecure,
+                _ => Firmware::Bios,
+            },
+            as_disk: name.starts_with("iso-as-disk"),
+            login: has("login"),
+            install: has("install"),
+            from_ram: has("fromram"),
+        }
+    }
+
+    fn needs(self) -> MachineNeeds {
+        MachineNeeds {
+            memory_mib: self.install.then_some(INSTALL_MIB),
+            boot_from: Some(match self.as_disk {
+                true => BootFrom::IsoAsDisk,
+                false => BootFrom::Iso,
+            }),
+            additional_disks: match self.install {
+                true => vec![DiskSpec {
+                    size_gib: Some(TARGET_GIB),
+                    ..DiskSpec::default()
+                }],
+                false => Vec::new(),
+            },
+            // CoreOS's argument, and NestOS's: who knows neither passes over them.
+            kernel_args: self
+                .from_ram
+                .then(|| "coreos.liveiso.fromram nestos.liveiso.fromram".to_owned()),
+            firmware: Some(self.firmware),
+            console_only: self.login,
+            skip_base_checks: true,
+            ..MachineNeeds::default()
+        }
+    }
+}
+
+/// Fails the test unless it is so.
+fn expect(holds: bool, otherwise: impl Into<String>) -> TestResult {
+    match holds {
+        true => Ok(()),
+        false => Err(TestFailure::Failed(otherwise.into())),
+    }
+}
+
+/// Whether the kernel command line has an argument of that name, or with that value.
+async fn has_argument(context: &TestContext, argument: &str) -> Result<bool, TestFailure> {
+    let line = context.check_ok("cat /proc/cmdline").await?;
+    let named = |word: &str| word == argument || word.split('=').next() == Some(argument);
+    Ok(line.split_whitespace().any(named))
+}
+
+/// Whether the machine runs a live system.
+async fn is_live(context: &TestContext) -> Result<bool, TestFailure> {
+    let line = context.check_ok("cat /proc/cmdline").await?;
+    let live = |word: &str| word.contains(".liveiso=") || word.contains(".live.rootfs_url=");
+    Ok(line.split_whitespace().any(live))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_a_scenario_is() {
+        let scenario = Scenario::of("iso-offline-install-fromram.4k.uefi");
+        assert!(scenario.install && scenario.from_ram && !scenario.login && !scenario.as_disk);
+        assert_eq!(scenario.firmware, Firmware::Uefi);
+        let scenario = Scenario::of("iso-as-disk.uefi-secure");
+        assert!(scenario.as_disk && !scenario.install);
+        assert_eq!(scenario.firmware, Firmware::UefiSecure);
+        assert!(Scenario::of("iso-live-login.bios").needs().console_only);
+        let needs = Scenario::of("iso-offline-install.bios").needs();
+        assert_eq!((needs.additional_disks.len(), needs.kernel_args), (1, None));
+    }
+}

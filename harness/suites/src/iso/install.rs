@@ -1,0 +1,100 @@
+//! Installing to a disk, and booting from it.
+
+use kolea_machine::ignition::with_units;
+use kolea_machine::{TestContext, TestFailure, TestResult, Unit};
+
+use super::{Scenario, expect, has_argument, is_live};
+
+/// The disk, by the serial number that kola and kolea give it.
+const TARGET: &str = "/dev/disk/by-id/virtio-disk1";
+/// Where the config for the installed system is put; in memory.
+const CONFIG: &str = "/tmp/kolea-installed.ign";
+/// A kernel argument that the installed system is to have.
+const ARGUMENT: &str = "kolea.installed";
+/// What systemd says on the console when it gives up.
+const EMERGENCY: &str = "You are in emergency mode";
+
+/// The live system installs with the config that this machine has itself, and a unit that reports on port `testisocompletion` when
+/// the installed system is up, as kola's does. Then what was installed boots, and lets us in.
+pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
+    let profile = context.profile().clone();
+    let Some(installer) = profile.installer else {
+        return Err(TestFailure::Skipped(format!(
+            "the profile `{}` names no installer; name a distribution by -b",
+            profile.name
+        )));
+    };
+    expect(
+        is_live(&context).await?,
+        "the kernel command line is not a live system's",
+    )?;
+    if scenario.from_ram {
+        let mounted = context.ssh("findmnt -n /run/media/iso").await?;
+        expect(
+            mounted.status != 0,
+            "the ISO is still mounted, though the live system was to be in memory",
+        )?;
+    }
+
+    let done = format!("{installer}-test-OK");
+    context
+        .put(CONFIG, &installed_config(&context, &done)?)
+        .await?;
+    // The installed system speaks where the live one does.
+    let consoles = "$(grep -o '\\bconsole=[^ ]*' /proc/cmdline | sed 's/^/--append-karg /')";
+    let install = format!(
+        "sudo {installer} install --ignition-file {CONFIG} --append-karg {ARGUMENT} {consoles} {TARGET}"
+    );
+    // Its own words are in the test's output; the last of them are in the verdict.
+    context.check_ok(&install).await?;
+
+    let live = context
+        .check_ok("cat /proc/sys/kernel/random/boot_id")
+        .await?;
+    // The answer may not come any more.
+    let _ = context.ssh("sudo systemctl reboot").await;
+    tokio::select! {
+        said = context.wait_said(&done) => said?,
+        emergency = context.wait_said(EMERGENCY) => {
+            emergency?;
+            return Err(TestFailure::Failed(
+                "the installed system came to the emergency shell; console.txt says why".to_owned(),
+            ));
+        }
+    }
+    let live = kolea_machine::BootId(live);
+    context.machine().wait_ready(Some(&live)).await?;
+    expect(
+        !is_live(&context).await?,
+        "after the installation, it is the live system that has booted again",
+    )?;
+    expect(
+        has_argument(&context, ARGUMENT).await?,
+        format!("the installed system does not have the kernel argument {ARGUMENT}"),
+    )
+}
+
+/// The config of this machine, with a unit that says when the system is up.
+fn installed_config(context: &TestContext, done: &str) -> Result<String, TestFailure> {
+    let path = context.machine().dir().join("ignition.json");
+    let config = std::fs::read_to_string(&path)
+        .map_err(|error| TestFailure::Failed(format!("cannot read {}: {error}", path.display())))?;
+    let unit = Unit {
+        name: "kolea-installed.service".to_owned(),
+        enabled: true,
+        contents: format!(
+            "[Unit]\n\
+             Description=Report that the installed system is up\n\
+             OnFailure=emergency.target\n\
+             OnFailureJobMode=isolate\n\
+             [Service]\n\
+             Type=oneshot\n\
+             RemainAfterExit=yes\n\
+             ExecStart=/bin/sh -c '/usr/bin/echo {done} >/dev/virtio-ports/testisocompletion'\n\
+             [Install]\n\
+             WantedBy=multi-user.target\n"
+        ),
+    };
+    with_units(&config, &[unit])
+        .map_err(|error| TestFailure::Failed(format!("{} is no config: {error}", path.display())))
+}

@@ -1,0 +1,175 @@
+//! Machines that boot from a live ISO: the image, and what is put into a machine's copy of it.
+//!
+//! kola embeds a config and kernel arguments with coreos-installer; here that is `kolea-iso`'s job.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use kolea_iso::{EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit};
+use kolea_machine::MachineError;
+use kolea_machine::profile::Profile;
+use kolea_model::{BootFrom, CdBus, MachineSpec};
+use tokio::net::unix::pipe::Receiver;
+
+use crate::disk::check_room;
+use crate::files::names;
+use crate::hardware::{Hardware, Origin};
+use crate::launch::Common;
+use crate::steps::Steps;
+
+/// The live ISO in a machine's drive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cd {
+    /// The machine's copy, or its template's.
+    pub file: PathBuf,
+    /// How the guest reaches it; none for a disk.
+    pub drive: Option<CdBus>,
+}
+
+/// A live ISO that can be booted from.
+#[derive(Clone, Debug)]
+pub struct LiveIso {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Its size, in MiB.
+    size_mib: u64,
+    /// Where its embed areas are described.
+    directories: Vec<String>,
+}
+
+impl LiveIso {
+    /// Looks at an image. Blocks.
+    ///
+    /// # Errors
+    /// It is no ISO that a config can be put into.
+    pub fn open(path: &Path, profile: &Profile) -> Result<LiveIso, IsoError> {
+        let iso = kolea_iso::Iso::open(path)?;
+        let directories = match &profile.iso_directory {
+            Some(directory) => vec![directory.clone()],
+            None => Profile::iso_directories(),
+        };
+        IgnitionArea::find(&iso, &directories)?;
+        Ok(LiveIso {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            size_mib: iso.size().div_ceil(1 << 20),
+            directories,
+        })
+    }
+
+    /// What is to be different in a machine's copy.
+    fn request(&self, spec: &MachineSpec, config: &str) -> EmbedRequest {
+        let words = [&spec.kernel_args, &spec.firstboot_kernel_args];
+        let append: Vec<String> = words
+            .into_iter()
+            .flatten()
+            .flat_map(|args| args.split_whitespace().map(str::to_owned))
+            .collect();
+        EmbedRequest {
+            directories: self.directories.clone(),
+            ignition: (!spec.console_only).then(|| IgnitionChange::Embed {
+                config: config.as_bytes().to_vec(),
+                replace: true,
+            }),
+            kargs: (!append.is_empty()).then(|| {
+                KargsChange::Edit(KargsEdit {
+                    append,
+                    ..KargsEdit::default()
+                })
+            }),
+            hide_el_torito: spec.boot_from == Some(BootFrom::IsoAsDisk),
+        }
+    }
+}
+
+/// Puts the ISO into the machine's drive, if it boots from one: a copy with the config in it, or the template's copy.
+pub async fn insert(
+    common: &Common,
+    spec: &MachineSpec,
+    origin: Origin<'_>,
+    files: &Path,
+    config: &str,
+    hardware: &mut Hardware,
+    steps: &Steps,
+) -> Result<(), MachineError> {
+    let Some(boot_from) = spec.boot_from else {
+        return Ok(());
+    };
+    let file = match origin {
+        Origin::Template(dir) => dir.join(names::ISO),
+        Origin::Image => {
+            let iso = common.iso.clone().ok_or_else(no_iso)?;
+            check_room(files, iso.size_mib)?;
+            let (out, request) = (files.join(names::ISO), iso.request(spec, config));
+            let copy = out.clone();
+            let embed = tokio::task::spawn_blocking(move || {
+                kolea_iso::embed(&iso.path, &copy, &request).map_err(|error| {
+                    format!("cannot prepare a copy of {}: {error}", iso.path.display())
+                })
+            });
+            let embedded = steps.time("iso", embed).await;
+            embedded
+                .map_err(|error| MachineError::Harness(error.to_string()))?
+                .map_err(MachineError::Launch)?;
+            out
+        }
+    };
+    hardware.devices.cd = Some(Cd {
+        file,
+        drive: (boot_from == BootFrom::Iso).then_some(common.profile.cd_bus),
+    });
+    let (ours, theirs) = completion()
+        .map_err(|error| MachineError::Harness(format!("cannot make pipes for QEMU: {error}")))?;
+    hardware.devices.completion = Some(hardware.inherited.add(theirs));
+    hardware.completion = Some(ours);
+    Ok(())
+}
+
+/// That a test needs an ISO, and there is none.
+pub fn no_iso() -> MachineError {
+    MachineError::Launch(
+        "there is no live ISO to boot from; name one by --qemu-iso, or a build that has one"
+            .to_owned(),
+    )
+}
+
+fn completion() -> io::Result<(Receiver, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((
+        Receiver::from_owned_fd(OwnedFd::from(reader))?,
+        OwnedFd::from(writer),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_config_and_the_arguments_that_the_machine_is_to_have() {
+        let iso = LiveIso {
+            path: "/l.iso".into(),
+            size_mib: 1,
+            directories: vec!["coreos".to_owned()],
+        };
+        let mut spec = MachineSpec {
+            boot_from: Some(BootFrom::IsoAsDisk),
+            kernel_args: Some("a=1 b".to_owned()),
+            firstboot_kernel_args: Some("c".to_owned()),
+            ..MachineSpec::default()
+        };
+        let request = iso.request(&spec, "{}");
+        assert!(request.hide_el_torito && request.ignition.is_some());
+        let Some(KargsChange::Edit(edit)) = request.kargs else {
+            panic!("{:?}", request.kargs)
+        };
+        assert_eq!(edit.append, ["a=1", "b", "c"]);
+        spec = MachineSpec {
+            boot_from: Some(BootFrom::Iso),
+            console_only: true,
+            ..MachineSpec::default()
+        };
+        let request = iso.request(&spec, "{}");
+        assert!(!request.hide_el_torito && request.ignition.is_none() && request.kargs.is_none());
+    }
+}
