@@ -1,7 +1,9 @@
 //! `basic`: what must hold on any image before anything else is worth testing (kola's test of the same name).
 
-use kolea_machine::{NativeTest, TestContext, TestFailure, TestResult};
-use kolea_model::MachineNeeds;
+use kolea_machine::{NativeTest, TestContext, TestResult};
+use kolea_model::{DiskChannel, DiskSpec, MachineNeeds};
+
+use crate::guest::{expect, is_on};
 
 /// The test.
 pub const TEST: NativeTest = NativeTest {
@@ -12,6 +14,26 @@ pub const TEST: NativeTest = NativeTest {
     machines: 1,
     run: |context| Box::pin(run(context)),
 };
+
+/// The same on a machine that boots from an NVMe disk.
+pub const NVME: NativeTest = NativeTest {
+    name: "basic.nvme",
+    description: "what `basic` is about, on a machine that boots from an NVMe disk",
+    needs: || MachineNeeds {
+        primary_disk: Some(DiskSpec {
+            channel: DiskChannel::Nvme,
+            ..DiskSpec::default()
+        }),
+        ..MachineNeeds::default()
+    },
+    run: |context| Box::pin(run_on_nvme(context)),
+    ..TEST
+};
+
+async fn run_on_nvme(context: TestContext) -> TestResult {
+    is_on(&context, "nvme0n1").await?;
+    run(context).await
+}
 
 /// All of it.
 pub async fn run(context: TestContext) -> TestResult {
@@ -65,12 +87,4 @@ async fn users_can_be_added(context: &TestContext) -> TestResult {
         .check_ok("sudo useradd --create-home kolea-basic && sudo -u kolea-basic sh -c 'cd && touch file && rm file'")
         .await?;
     Ok(())
-}
-
-fn expect(holds: bool, otherwise: String) -> TestResult {
-    if holds {
-        Ok(())
-    } else {
-        Err(TestFailure::Failed(otherwise))
-    }
 }

@@ -2,7 +2,12 @@
 
 mod basic;
 mod basic_firmware;
+mod disks_additional;
+mod guest;
 mod iso;
+mod multipath_partition;
+mod network_interfaces;
+mod network_private;
 mod tpm_seal;
 
 use std::sync::LazyLock;
@@ -16,8 +21,13 @@ pub fn all() -> &'static [NativeTest] {
     static ALL: LazyLock<Vec<NativeTest>> = LazyLock::new(|| {
         let mut all = vec![
             basic::TEST,
+            basic::NVME,
             basic_firmware::UEFI,
             basic_firmware::UEFI_SECURE,
+            disks_additional::TEST,
+            multipath_partition::TEST,
+            network_interfaces::TEST,
+            network_private::TEST,
             tpm_seal::TEST,
         ];
         all.extend_from_slice(iso::TESTS);
