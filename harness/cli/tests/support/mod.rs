@@ -22,15 +22,24 @@ pub fn repository() -> PathBuf {
 
 /// The fixture image; missing means that the tests can't be run, which is a failure.
 pub fn fixture() -> PathBuf {
-    fixture_of("x86_64")
+    built("x86_64", "")
 }
 
 /// The fixture image for an architecture.
 pub fn fixture_of(arch: &str) -> PathBuf {
-    let image = repository().join(format!("target/fixtures/fixture-{arch}.qcow2"));
+    built(arch, &format!(" --arch {arch}"))
+}
+
+/// The fixture image for sectors of 4096 bytes.
+pub fn fixture_4k() -> PathBuf {
+    built("x86_64-4k", " --sectors 4096")
+}
+
+fn built(name: &str, options: &str) -> PathBuf {
+    let image = repository().join(format!("target/fixtures/fixture-{name}.qcow2"));
     assert!(
         image.exists(),
-        "{} is missing: run fixtures/build --arch {arch}",
+        "{} is missing: run fixtures/build{options}",
         image.display()
     );
     image
