@@ -5,10 +5,12 @@ mod denylist;
 mod distro;
 mod manifest;
 mod platform;
+mod provision;
 mod warnings;
 
 use std::path::{Path, PathBuf};
 
+use kolea_machine::Provisioning;
 use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount, TestCase, UserConfig};
 use kolea_qemu::{Accel, Tpm};
 use kolea_suite::{Selection, Shard};
@@ -69,6 +71,10 @@ pub struct Machines {
     pub mounts: Vec<HostMount>,
     /// What executes the guests' instructions.
     pub accel: Accel,
+    /// How they are told what to do at their first boot.
+    pub provisioning: Provisioning,
+    /// The private key that they let in.
+    pub ssh_key: Option<PathBuf>,
     /// Configs that theirs are merged with.
     pub append: Vec<UserConfig>,
     /// What they are rebased to.
@@ -151,6 +157,8 @@ impl Settings {
                 AccelArg::Kvm => Accel::Kvm,
                 AccelArg::Tcg => Accel::Tcg,
             },
+            provisioning: provision::resolve(global, &distro, &platform)?,
+            ssh_key: path(&global.provision.ssh_key).map(Path::to_path_buf),
             append: append::read(&global.machines).map_err(Failure::usage)?,
             oscontainer: oscontainer(global)?,
             shell: global.machines.ssh_on_test_failure,

@@ -11,7 +11,7 @@ mod native;
 mod network;
 mod platform;
 pub mod profile;
-mod provisioning;
+pub mod provisioning;
 pub mod ssh;
 
 pub use error::{Down, DownKind, MachineError};

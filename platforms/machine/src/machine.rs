@@ -23,7 +23,7 @@ pub enum RunBy {
     /// The login shell of the profile's user, over SSH.
     #[default]
     User,
-    /// Root's POSIX shell, without a login: over the agent's own channel if the machine has one, else with sudo over SSH.
+    /// Root's POSIX shell, without a login: over the agent's own channel if the machine has one, else over SSH, with sudo if the user is not root.
     Root,
     /// Whichever is cheaper, for commands that need no privileges: root's over the channel, or the user's over SSH.
     Anyone,
@@ -43,14 +43,16 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// The command line for SSH: the command itself, or sudo with root's shell around it, where `$KOLET` is set.
-    pub fn over_ssh(&self) -> Cow<'_, str> {
+    /// The command line for SSH as that user: the command itself, or root's shell around it, where `$KOLET` is set, with sudo for
+    /// everybody else.
+    pub fn over_ssh(&self, user: &str) -> Cow<'_, str> {
         if self.by != RunBy::Root {
             return Cow::Borrowed(&self.command);
         }
         // `KOLET_ROOT` is for our unit tests; sudo lets none through.
         let script = format!("KOLET=\"${{KOLET_ROOT-}}{KOLET}\"\n{}", self.command);
-        Cow::Owned(format!("sudo sh -c {}", quote(&script)))
+        let sudo = if user == "root" { "" } else { "sudo " };
+        Cow::Owned(format!("{sudo}sh -c {}", quote(&script)))
     }
 }
 

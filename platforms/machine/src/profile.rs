@@ -8,6 +8,8 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+use crate::Provisioning;
+
 const BUILTIN: [&str; 6] = [
     include_str!("../profiles/fcos.toml"),
     include_str!("../profiles/rhcos.toml"),
@@ -30,12 +32,15 @@ pub struct Profile {
     /// What os-release of a booted machine says; any one of them fits.
     #[serde(default)]
     pub os_release: Vec<OsRelease>,
-    /// The user that has password-less sudo and whom our SSH key lets in.
+    /// Whom our SSH key lets in: root, or a user that has password-less sudo.
     #[serde(deserialize_with = "word")]
     pub user: String,
     /// The unit of the SSH server, without `.service`.
     #[serde(default = "sshd", deserialize_with = "unit_name")]
     pub sshd_unit: String,
+    /// How machines are provisioned unless the user says otherwise; by Ignition if the profile does not say.
+    #[serde(default)]
+    pub provision: Provisioning,
     /// What `VARIANT_ID` in os-release may be; not checked if empty.
     #[serde(default)]
     pub variant_ids: Vec<String>,
@@ -284,10 +289,15 @@ impl Profile {
 
     /// Where the user's home is, as kola has it: on images with ostree it is a link to /var/home.
     pub fn home(&self) -> String {
-        match self.user.as_str() {
-            "root" => "/root".to_owned(),
-            user => format!("/home/{user}"),
-        }
+        home_of(&self.user)
+    }
+}
+
+/// Where a user's home is, by its name alone.
+pub(crate) fn home_of(user: &str) -> String {
+    match user {
+        "root" => "/root".to_owned(),
+        user => format!("/home/{user}"),
     }
 }
 

@@ -95,6 +95,9 @@ fn a_users_own_profile_is_like_ours() {
         ("ssh", 0o440)
     );
     assert!(profile.console_patterns[0].warn);
+    assert_eq!(profile.provision, Provisioning::Ignition);
+    let bootc = "name = 'bootc'\nuser = 'root'\nprovision = 'cloud-init'\n";
+    assert_eq!(load(bootc).unwrap().provision, Provisioning::CloudInit);
     assert_eq!(profile.ignition_journal_port, "com.coreos.ignition.journal");
 }
 
@@ -113,6 +116,10 @@ fn errors_name_the_line() {
         (
             format!("{head}\nsshd_unit = 'ssh.service'\n"),
             "own.toml:4: not a profile: `ssh.service`: leave `.service` out",
+        ),
+        (
+            format!("{head}provision = 'magic'\n"),
+            "own.toml:3: not a profile: unknown variant `magic`, expected one of `ignition`, `credentials`, `cloud-init`, `none`",
         ),
         (
             "name = 'own'\nuser = 'a; rm'\n".to_owned(),

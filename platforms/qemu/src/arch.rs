@@ -132,6 +132,11 @@ impl Arch {
         matches!(self, Arch::X86_64 | Arch::Aarch64)
     }
 
+    /// Whether its firmware has tables for the guest's system management (SMBIOS).
+    pub fn has_smbios(self) -> bool {
+        matches!(self, Arch::X86_64 | Arch::Aarch64)
+    }
+
     /// QEMU's name of the TPM 2.0 that its machines can have (kola's choice); none if they can't.
     pub fn tpm_device(self) -> Option<&'static str> {
         match self {

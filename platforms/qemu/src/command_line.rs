@@ -187,6 +187,10 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         // Changes when a machine is restored, and tells the guest's kernel, which reseeds its random numbers.
         args.add("-device", "vmgenid,guid=auto");
     }
+    // After all other devices of its bus, so that tests find their disks where they always are.
+    if let Config::Seed(path) = &inputs.config {
+        args.small_disk("cidata", path);
+    }
     args.words
 }
 

@@ -85,6 +85,22 @@ pub enum QemuError {
         /// Why not.
         source: io::Error,
     },
+    /// Machines can't be provisioned in the way that was chosen.
+    #[error("--provision {by}: {message}")]
+    Provisioning {
+        /// The way.
+        by: &'static str,
+        /// Why not, and what to do.
+        message: String,
+    },
+    /// A user's key that can't be used.
+    #[error("cannot use the SSH key {} (--ssh-key): {message}", path.display())]
+    SshKey {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        message: String,
+    },
     /// The key of this run could not be made.
     #[error("cannot make this run's SSH key: {0}")]
     Key(String),

@@ -16,6 +16,8 @@ pub mod names {
     pub const FIRMWARE_VARS: &str = "firmware-vars.fd";
     /// The directory of the TPM's state.
     pub const TPM: &str = "tpm";
+    /// The disk with cloud-init's files.
+    pub const SEED: &str = "cidata.img";
     /// The guest's memory.
     pub const RAM: &str = "ram";
 

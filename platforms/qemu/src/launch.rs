@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
-use kolea_machine::{LaunchRequest, MachineError};
+use kolea_machine::{LaunchRequest, MachineError, Provisioning};
 use kolea_model::MachineSpec;
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
 use crate::boot::BootPartition;
-use crate::command_line::{self, Accelerator, Config, Inputs, Memory};
+use crate::command_line::{self, Accelerator, Inputs, Memory};
 use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
 use crate::firmware::Firmwares;
@@ -22,13 +22,13 @@ use crate::image::Image;
 use crate::iso::{self, LiveIso};
 use crate::machine::QemuMachine;
 use crate::mounts::Transport;
+use crate::provision;
 use crate::pumps::JournalState;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
 use crate::switch::Switch;
 use crate::swtpm::Swtpm;
-use crate::templates;
-use crate::templates::{Store, names as template_names};
+use crate::templates::Store;
 use crate::virtiofsd::Virtiofsd;
 
 /// What all machines of a run have in common.
@@ -48,6 +48,7 @@ pub struct Common {
     /// What machines can be started by, and their types.
     pub firmwares: Firmwares,
     pub profile: Profile,
+    pub provisioning: Provisioning,
     pub key: Arc<SshKey>,
     /// This host's virtiofsd, if there is one; looked for when a machine needs it.
     pub virtiofsd: OnceCell<Option<Virtiofsd>>,
@@ -96,21 +97,14 @@ pub async fn launch(
     let mut hardware = hardware::make(common, &request.spec, Origin::Image, places, &steps).await?;
     plug_in(&request, &mut hardware)?;
     let transport = hardware.devices.transport;
-    let config = templates::ignition(
-        common,
-        &request.provision,
-        common.key.public_line(),
-        transport.map(|transport| (request.spec.mounts.as_slice(), transport)),
-    );
-    let ignition = dir.join(template_names::IGNITION);
-    fs::write(&ignition, &config).map_err(|error| file_error("write", &ignition, &error))?;
+    let told = provision::machine(common, &request.spec, &request.provision, transport, places)?;
     let (origin, spec) = (Origin::Image, &request.spec);
     iso::insert(
         common,
         spec,
         origin,
         files.path(),
-        &config,
+        &told.ignition,
         &mut hardware,
         &steps,
     )
@@ -124,7 +118,7 @@ pub async fn launch(
             .to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
-        config: Config::ignition(common.arch, &request.spec, ignition),
+        config: told.config,
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,
@@ -136,6 +130,7 @@ pub async fn launch(
         files,
         memory,
         template: None,
+        late: told.late,
         journal: JournalState::default(),
         steps,
         inherited: hardware.inherited,

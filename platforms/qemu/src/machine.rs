@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kolea_machine::agent::{self, AgentChannel};
 use kolea_machine::ssh::{LastError, SshSession, SshTarget, connect_until_ready_noting};
 use kolea_machine::{
-    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, RunBy, SshLogin, Step,
-    Template,
+    BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, Provisioning, RunBy,
+    SshLogin, Step, Template,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -32,6 +32,10 @@ const DEATH_NOTICE: Duration = Duration::from_millis(500);
 
 /// How long a silent guest is tried before it is listened to again.
 const TRIAL: Duration = Duration::from_secs(10);
+
+/// How long a guest may go on refusing our key. One that boots lets nobody in but root until it is done with that, and emulated
+/// guests are slow.
+const LOCKED_OUT: Duration = Duration::from_secs(120);
 
 /// Has the process killed when it is dropped.
 #[derive(Debug)]
@@ -74,6 +78,11 @@ pub struct QemuMachine {
     pub(crate) taps: Taps,
     /// What it is a clone of.
     pub(crate) template: Option<Arc<dyn Template>>,
+    /// What is brought to it over its first connection.
+    pub(crate) late: Option<Exec>,
+    /// Set when that was done.
+    pub(crate) provisioned: tokio::sync::OnceCell<()>,
+    pub(crate) provisioning: Provisioning,
     /// Whether it is a clone whose clock, random numbers and keys are its own.
     pub(crate) woken: AtomicBool,
     pub(crate) leash: Leash,
@@ -170,9 +179,36 @@ impl QemuMachine {
         if self.template.is_some() {
             self.agent.give_up();
         }
-        let (session, boot) = self.connect(previous).await;
-        self.keep(session);
+        let (session, boot) = tokio::select! {
+            biased;
+            connected = self.connect(previous) => connected,
+            error = self.locked_out() => return Err(error),
+        };
+        let session = self.keep(session);
+        if let Some(late) = &self.late {
+            let bring = self.bring(&session, late);
+            self.provisioned.get_or_try_init(|| bring).await?;
+        }
         Ok(boot)
+    }
+
+    /// Ends when the guest has refused our key for so long that it is not only since it boots.
+    async fn locked_out(&self) -> MachineError {
+        // Ignition either does what it is told, or says what is wrong and lets the boot fail.
+        if self.provisioning == Provisioning::Ignition {
+            return std::future::pending().await;
+        }
+        self.last_error.locked_out(LOCKED_OUT).await;
+        MachineError::Guest(format!(
+            "the image does not let us in as user `{}`: its SSH server goes on refusing our key; {}",
+            self.target.user,
+            self.provisioning.missing_key()
+        ))
+    }
+
+    async fn bring(&self, session: &SshSession, late: &Exec) -> Result<(), MachineError> {
+        let output = self.steps.time("provision", session.exec(late)).await?;
+        agent::arrived(&output, &self.target.user)
     }
 
     /// Goes on trying to log in, but not before there is a reason to: QEMU's user network accepts connections in the guest's

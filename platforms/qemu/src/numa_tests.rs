@@ -101,6 +101,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         files,
         memory: inputs.memory.clone(),
         template: None,
+        late: None,
         journal: JournalState::default(),
         steps: Steps::default(),
         inherited: Inherited::default(),

@@ -72,8 +72,10 @@ pub struct QemuOptions {
     pub firstboot_kernel_args: Option<String>,
     /// The network of the primary interface, as `ADDRESS/BITS` (`--usernet-addr`); QEMU's own if none.
     pub usernet: Option<String>,
-    /// How machines are told what to do at their first boot.
+    /// How machines are told what to do at their first boot. Whether the image can do with it shows when it boots.
     pub provisioning: Provisioning,
+    /// The private key that machines let in; one is made for the run if none. There has to be one without provisioning.
+    pub ssh_key: Option<PathBuf>,
     /// The distribution's facts.
     pub profile: Profile,
     /// Where answers that hold beyond this run are kept (accelerator probe, image digests).

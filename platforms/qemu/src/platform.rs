@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use kolea_machine::profile::Profile;
-use kolea_machine::ssh::SshKey;
 use kolea_machine::{
     CloneRequest, LaunchRequest, Machine, MachineError, Platform, PlatformFacts, PrivateNetwork,
-    Template, TemplateOrder,
+    Provisioning, Template, TemplateOrder,
 };
 use kolea_model::{
     BootFrom, DiskChannel, DiskSpec, Firmware, HostMount, MachineNeeds, MachineSpec,
@@ -33,7 +32,7 @@ use crate::swtpm::{SWTPM_MIB, Swtpm};
 use crate::templates::{self, Store, TemplateKey};
 use crate::virtiofsd::VIRTIOFSD_MIB;
 use crate::workdir::{WorkDir, default_parent};
-use crate::{QemuError, accel, drives, image, mounts, nbd, sectors, tools, usernet};
+use crate::{QemuError, accel, drives, image, mounts, nbd, provision, sectors, tools, usernet};
 
 /// What QEMU needs beside the guest's memory, in MiB: itself (about 60 MiB measured), device state, page tables, and
 /// the page cache of the overlay that can't be dropped at once.
@@ -87,6 +86,12 @@ impl QemuPlatform {
     pub async fn new(options: QemuOptions) -> Result<QemuPlatform, QemuError> {
         let arch = Arch::from_name(&options.arch)?;
         let firmware = arch.firmware(options.firmware)?;
+        let key = provision::key(
+            options.provisioning,
+            arch,
+            &options.profile.user,
+            options.ssh_key.as_deref(),
+        )?;
         let qemu = tools::find(arch.program(), arch.package())?;
         let qemu_img = tools::find("qemu-img", "qemu-utils")?;
         if let Some(network) = &options.usernet {
@@ -159,6 +164,7 @@ impl QemuPlatform {
             ("qemu-binary", qemu.display().to_string()),
             ("firmware", firmware.name().to_owned()),
             ("swtpm", swtpm.is_some().to_string()),
+            ("provisioning", options.provisioning.name().to_owned()),
             ("machine-memory-mib", memory.to_string()),
             ("machine-cpus", CPUS.to_string()),
         ];
@@ -193,9 +199,8 @@ impl QemuPlatform {
                 disk,
                 firmwares,
                 profile: options.profile,
-                key: Arc::new(
-                    SshKey::generate().map_err(|error| QemuError::Key(error.to_string()))?,
-                ),
+                provisioning: options.provisioning,
+                key: Arc::new(key),
                 virtiofsd: OnceCell::new(),
                 boot: OnceCell::new(),
                 swtpm,
@@ -489,7 +494,11 @@ impl Platform for QemuPlatform {
         let store = self.store.clone().filter(|_| keep);
         let frozen = match known {
             Some(known) => {
-                let public_key = self.common.key.public_line();
+                let public_key = match self.common.provisioning {
+                    // The image's own, wherever that is.
+                    Provisioning::None => None,
+                    _ => Some(self.common.key.public_line()),
+                };
                 templates::freeze(&known, key, public_key, store).await
             }
             None => Err(MachineError::Harness(format!(

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kolea_machine::agent::AgentChannel;
 use kolea_machine::ssh::{LastError, SshTarget};
-use kolea_machine::{BootId, Down, DownKind, MachineError, Template};
+use kolea_machine::{BootId, Down, DownKind, Exec, MachineError, Template};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
@@ -58,6 +58,8 @@ pub struct Parts {
     pub memory: Memory,
     /// What it is a clone of.
     pub template: Option<Arc<dyn Template>>,
+    /// What is brought to it over its first connection, if anything is.
+    pub late: Option<Exec>,
     /// Where its journal begins.
     pub journal: JournalState,
     /// What was done for it so far.
@@ -192,6 +194,9 @@ pub async fn start(
         memory: parts.memory,
         taps: Taps { drains, whole },
         template: parts.template,
+        late: parts.late,
+        provisioned: tokio::sync::OnceCell::new(),
+        provisioning: common.provisioning,
         woken: AtomicBool::new(false),
         leash,
     };

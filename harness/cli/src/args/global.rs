@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Jobs, QemuArgs, SelectArgs};
+use super::{Jobs, ProvisionArgs, QemuArgs, SelectArgs};
 
 /// Flags that every subcommand takes.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +18,9 @@ pub struct GlobalArgs {
     /// What all machines have in common.
     #[command(flatten)]
     pub machines: MachineArgs,
+    /// How they learn to let us in.
+    #[command(flatten)]
+    pub provision: ProvisionArgs,
     /// Machines in QEMU.
     #[command(flatten)]
     pub qemu: QemuArgs,

@@ -95,7 +95,7 @@ fn decisions(invocation: &Invocation, args: &ListArgs) -> Result<(String, ExitCo
         if decision != Decision::Run {
             return (test, decision);
         }
-        let decision = if let Some(reason) = unsupported(&test, &settings.selection.arch, iso) {
+        let decision = if let Some(reason) = unsupported(&test, &settings, iso) {
             Decision::Skip(reason)
         } else if let Some(why) = refusals.get(test.copy_of.as_ref().unwrap_or(&test.name)) {
             Decision::Refuse(why.clone())

@@ -163,6 +163,8 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path, iso: Option<&Path>)
         disk_size: machines.disk_size.clone(),
         mounts: machines.mounts.clone(),
         primary_disk: machines.primary_disk.clone(),
+        provisioning: machines.provisioning,
+        ssh_key: machines.ssh_key.clone(),
         profile: settings.distro.profile.clone(),
         cache_dir: paths::cache_dir(),
         work_dir: None,

@@ -29,7 +29,17 @@ impl LiveRun {
 
     /// Starts it with the cache of other runs.
     pub fn start_with_cache(tree: &Path, cache: &Path, arguments: &[&str]) -> LiveRun {
-        LiveRun::start_with(&super::fixture(), tree, arguments, |command| {
+        LiveRun::start_on_with_cache(&super::fixture(), tree, cache, arguments)
+    }
+
+    /// Starts it on another image, with the cache of other runs.
+    pub fn start_on_with_cache(
+        image: &Path,
+        tree: &Path,
+        cache: &Path,
+        arguments: &[&str],
+    ) -> LiveRun {
+        LiveRun::start_with(image, tree, arguments, |command| {
             command.env("XDG_CACHE_HOME", cache);
         })
     }

@@ -35,6 +35,11 @@ pub fn fixture_4k() -> PathBuf {
     built("x86_64-4k", " --sectors 4096")
 }
 
+/// The fixture's variant without Ignition.
+pub fn fixture_cloud() -> PathBuf {
+    built("x86_64-cloud", " --variant cloud")
+}
+
 fn built(name: &str, options: &str) -> PathBuf {
     let image = repository().join(format!("target/fixtures/fixture-{name}.qcow2"));
     assert!(

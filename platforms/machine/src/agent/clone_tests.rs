@@ -58,7 +58,7 @@ async fn a_template_gets_its_agent_and_says_its_facts() {
     fs::create_dir_all(machine.path("etc")).unwrap();
     let os_release = "ID=nestos\nVARIANT_ID=\"For Container\"\n";
     fs::write(machine.path("etc/os-release"), os_release).unwrap();
-    let facts = prepare_template(&machine, OLD_KEY).await.unwrap();
+    let facts = prepare_template(&machine, Some(OLD_KEY)).await.unwrap();
     assert_eq!(
         facts,
         GuestFacts {
@@ -94,6 +94,9 @@ async fn a_template_gets_its_agent_and_says_its_facts() {
     assert!(!helper(".x86_64").exists() && !helper(".aarch64").exists());
     let known = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
     assert_eq!(helper("").exists(), known);
+
+    let facts = prepare_template(&machine, None).await.unwrap();
+    assert_eq!(facts.authorized_key, None);
 }
 
 #[tokio::test]
@@ -103,7 +106,7 @@ async fn a_template_whose_agent_does_not_start_is_none() {
         "bin/systemctl",
         "case $1 in start) echo 'Job for kolet-agent.service failed.' >&2; exit 1 ;; esac",
     );
-    let error = prepare_template(&machine, OLD_KEY).await.unwrap_err();
+    let error = prepare_template(&machine, Some(OLD_KEY)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot prepare the machine to be a template (status 1): Job for kolet-agent.service failed."

@@ -24,8 +24,8 @@ const KOLET_APPEARS: &str = " && mv -f usr/local/bin/kolet.partial usr/local/bin
 /// Up to which length, in bytes, a shell reads what it is to write: it reads byte by byte.
 const SCRIPT_LIMIT: usize = 16 << 10;
 
-/// Where the units of tests go on a clone.
-const UNITS: &str = "etc/systemd/system";
+/// Where units go that are brought to a machine.
+pub(super) const UNITS: &str = "etc/systemd/system";
 
 /// What the tests are brought onto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

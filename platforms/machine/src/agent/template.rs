@@ -47,7 +47,7 @@ fi
 TZ=UTC systemctl show --state=active --property=Id --property=NextElapseUSecRealtime '*.timer'
 if [ -n "${SUDO_USER-}" ]; then home=$(eval "echo ~$SUDO_USER"); else home=$HOME; fi
 for file in "$home/.ssh/authorized_keys" "$home/.ssh/authorized_keys.d"/*; do
-    [ -f "$file" ] || continue
+    [ -n "$key" ] && [ -f "$file" ] || continue
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in *"$key"*)
             echo "file=${file#"$root"}"
@@ -60,13 +60,14 @@ sync
 "#;
 
 /// Makes a machine ready to be frozen, with one command over SSH (label `prepare-template`): waits until its jobs are done (two
-/// minutes at most), brings the agent and lets it wait on its port, and writes everything to the disk.
+/// minutes at most), brings the agent and lets it wait on its port, and writes everything to the disk. Without a key of the run's
+/// own there is none to be replaced in the clones.
 pub async fn prepare_template(
     machine: &dyn Machine,
-    public_key: &str,
+    public_key: Option<&str>,
 ) -> Result<GuestFacts, MachineError> {
     // The second word is the key itself.
-    let key = public_key.split(' ').nth(1).unwrap_or(public_key);
+    let key = public_key.map_or("", |line| line.split(' ').nth(1).unwrap_or(line));
     let output = machine
         .exec(Exec {
             label: "prepare-template",
@@ -83,7 +84,7 @@ pub async fn prepare_template(
             last_line(&output.stderr_text())
         )));
     }
-    if facts.authorized_key.is_none() {
+    if public_key.is_some() && facts.authorized_key.is_none() {
         // A later run would be locked out.
         return Err(MachineError::Guest(
             "cannot make the machine a template: our key is neither in ~/.ssh/authorized_keys nor in ~/.ssh/authorized_keys.d"

@@ -166,7 +166,7 @@ impl Machine for LocalMachine {
         }
         let mut child = self
             .command("sh")
-            .args(["-c", &exec.over_ssh()])
+            .args(["-c", &exec.over_ssh("core")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::session::{REFUSED, dial};
+use super::session::{KEY_REFUSED, REFUSED, dial};
 use super::{SshSession, SshTarget};
 use crate::{BootId, Exec, MachineError, RunBy};
 
@@ -35,17 +35,30 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows the last thing that went wrong while waiting for a guest, for the message of a time-out.
 #[derive(Clone, Debug, Default)]
-pub struct LastError(Arc<Mutex<Option<Cow<'static, str>>>>);
+pub struct LastError {
+    last: Arc<Mutex<Option<Cow<'static, str>>>>,
+    refused: Arc<watch::Sender<()>>,
+}
 
 impl LastError {
     /// One line, such as `connection refused`; `None` before the first failure.
     pub fn get(&self) -> Option<String> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_deref().map(str::to_owned)
     }
 
+    /// Waits until the guest refuses our key once more, and then for `patience`: a guest that boots may refuse everybody for a
+    /// while. Meant to be raced against the waiting for the guest.
+    pub async fn locked_out(&self, patience: Duration) {
+        let _sender_lives = self.refused.subscribe().changed().await;
+        tokio::time::sleep(patience).await;
+    }
+
     fn set(&self, error: Cow<'static, str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        if error.starts_with(KEY_REFUSED) {
+            self.refused.send_replace(());
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{Exec, ExecOutput, MachineError};
 /// An authenticated connection. Dropping it closes the connection.
 pub struct SshSession {
     handle: Arc<Handle<Client>>,
+    user: String,
     lost: Arc<Mutex<Option<String>>>,
     _hangup: Hangup,
 }
@@ -71,14 +72,12 @@ impl SshSession {
             return Err(MachineError::Ssh(if handle.is_closed() {
                 "the connection was closed during authentication".to_owned()
             } else {
-                format!(
-                    "authentication failed: the guest does not accept our key for user `{}`",
-                    target.user
-                )
+                format!("{KEY_REFUSED} for user `{}`", target.user)
             }));
         }
         Ok(SshSession {
             handle: Arc::new(handle),
+            user: target.user.clone(),
             lost,
             _hangup: hangup,
         })
@@ -101,7 +100,7 @@ impl SshSession {
         let writer = Arc::new(writer);
         let mut guard = ChannelGuard(Some(Arc::clone(&writer)));
         writer
-            .exec(true, exec.over_ssh().as_bytes())
+            .exec(true, exec.over_ssh(&self.user).as_bytes())
             .await
             .map_err(|error| self.broken(label, "the command was not sent", Some(&error)))?;
 
@@ -215,6 +214,9 @@ pub(super) async fn dial(
 
 /// What [`dial`] says when the guest is on the network, and nothing listens.
 pub(super) const REFUSED: &str = "connection refused by the guest";
+
+/// What an attempt ends with that sshd did not let in.
+pub(super) const KEY_REFUSED: &str = "authentication failed: the guest does not accept our key";
 
 fn keep(buffer: &mut Vec<u8>, data: &[u8]) {
     let room = ExecOutput::LIMIT.saturating_sub(buffer.len());

@@ -1,7 +1,10 @@
 //! How the guest gets its first boot's config.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kolea_machine::provisioning::credentials::Credential;
 use kolea_model::MachineSpec;
 
 use super::args::{Args, with_path};
@@ -16,6 +19,10 @@ pub enum Config {
     VirtioBlk(PathBuf),
     /// In the image that it boots from, or nowhere.
     Inside,
+    /// Credentials among the firmware's strings for vendors (SMBIOS type 11).
+    Smbios(Vec<Credential>),
+    /// cloud-init's files on a disk.
+    Seed(PathBuf),
 }
 
 impl Config {
@@ -32,28 +39,40 @@ impl Config {
 }
 
 impl Args {
-    /// Makes the config visible to the guest.
+    /// Makes the config visible to the guest, unless it is a disk.
     pub fn config(&mut self, config: &Config) {
         match config {
-            Config::Inside => {}
             Config::FwCfg(path) => self.add(
                 "-fw_cfg",
                 with_path("name=opt/com.coreos/config,file=", path.as_os_str()),
             ),
-            Config::VirtioBlk(path) => {
-                self.add(
-                    "-drive",
-                    with_path(
-                        "if=none,id=ignition,format=raw,readonly=on,file=",
-                        path.as_os_str(),
-                    ),
-                );
-                let device = self.arch.virtio("blk");
-                self.add(
-                    "-device",
-                    format!("{device},serial=ignition,drive=ignition"),
-                );
+            Config::VirtioBlk(path) => self.small_disk("ignition", path),
+            Config::Smbios(credentials) => {
+                for credential in credentials {
+                    let value = STANDARD.encode(&credential.contents);
+                    self.add(
+                        "-smbios",
+                        format!(
+                            "type=11,value=io.systemd.credential.binary:{}={value}",
+                            credential.name
+                        ),
+                    );
+                }
             }
+            Config::Seed(_) | Config::Inside => {}
         }
+    }
+
+    /// A read-only disk, known by its serial number.
+    pub fn small_disk(&mut self, name: &str, path: &Path) {
+        self.add(
+            "-drive",
+            with_path(
+                &format!("if=none,id={name},format=raw,readonly=on,file="),
+                path.as_os_str(),
+            ),
+        );
+        let device = self.arch.virtio("blk");
+        self.add("-device", format!("{device},serial={name},drive={name}"));
     }
 }

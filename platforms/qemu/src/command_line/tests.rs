@@ -1,5 +1,6 @@
 use std::ffi::OsStr;
 
+use kolea_machine::provisioning::credentials::Credential;
 use kolea_model::{DiskSpec, Firmware, HostMount};
 
 use super::*;
@@ -152,6 +153,30 @@ fn firmware_may_be_qcow2_and_in_one_image() {
     let flash = "-drive if=pflash,unit=0,format=qcow2,file=/w/VARS,,1.qcow2 ";
     assert!(combined.contains(flash), "{combined}");
     assert!(!combined.contains("unit=1"), "{combined}");
+}
+
+#[test]
+fn machines_without_ignition_have_credentials_or_a_seed_or_nothing() {
+    let of = |config: Config| {
+        let inputs = Inputs {
+            config,
+            ..inputs(Arch::X86_64, Accelerator::Kvm, false)
+        };
+        let line = line(&spec(Firmware::Bios), &inputs);
+        assert!(!line.contains("fw_cfg"), "{line}");
+        line
+    };
+    let credential = Credential {
+        name: "tmpfiles.extra",
+        contents: "a, b\n".to_owned(),
+    };
+    let smbios = "-smbios type=11,value=io.systemd.credential.binary:tmpfiles.extra=YSwgYgo= ";
+    assert!(of(Config::Smbios(vec![credential])).contains(smbios));
+    // The last disk.
+    let seed = "-device vmgenid,guid=auto -drive if=none,id=cidata,format=raw,readonly=on,file=/w/a,,b \
+                -device virtio-blk-pci,serial=cidata,drive=cidata";
+    assert!(of(Config::Seed("/w/a,b".into())).ends_with(seed));
+    assert!(of(Config::Inside).ends_with("-device vmgenid,guid=auto"));
 }
 
 #[test]

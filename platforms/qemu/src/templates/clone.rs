@@ -1,6 +1,5 @@
 //! From a template to a machine.
 
-use std::fs;
 use std::path::Path;
 
 use kolea_machine::{CloneRequest, MachineError};
@@ -8,13 +7,13 @@ use serde_json::json;
 
 use super::save::load;
 use super::{Frozen, names};
-use crate::command_line::{self, Config, Inputs, Memory};
-use crate::disk::file_error;
+use crate::command_line::{self, Inputs, Memory};
 use crate::files;
 use crate::hardware::{self, Origin, Places};
 use crate::iso;
 use crate::launch::{Common, machine_files, make_dir};
 use crate::machine::QemuMachine;
+use crate::provision;
 use crate::start::{Lives, Parts, Started, start};
 use crate::steps::Steps;
 
@@ -34,10 +33,6 @@ pub async fn launch_clone(
     let id = uuid::Uuid::new_v4().to_string();
     let dir = make_dir(&request.dir, &id)?;
     let own = machine_files(work, &id)?;
-    // The config is part of the hardware: the template's, with the template's key in it.
-    let ignition = dir.join(names::IGNITION);
-    fs::copy(source.join(names::IGNITION), &ignition)
-        .map_err(|error| file_error("write", &ignition, &error))?;
     let steps = Steps::default();
     let spec = &frozen.manifest().key.spec;
     let places = Places {
@@ -54,7 +49,7 @@ pub async fn launch_clone(
         machine_type: common.firmwares.machine_type(spec.firmware).to_owned(),
         accelerator: common.accelerator,
         id: id.clone(),
-        config: Config::ignition(common.arch, spec, ignition),
+        config: provision::clone(common, spec, source, &dir)?,
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,
@@ -66,6 +61,7 @@ pub async fn launch_clone(
         files: own,
         memory,
         template: Some(request.template.clone()),
+        late: None,
         journal: frozen.journal().clone(),
         steps: Steps::default(),
         inherited: hardware.inherited,

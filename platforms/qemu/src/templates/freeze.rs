@@ -28,11 +28,11 @@ const SETTLE: &str = "journalctl --sync && sleep 0.3";
 /// How long QEMU may take to end.
 const QUIT: Duration = Duration::from_secs(10);
 
-/// Freezes a machine that is ready. `store`: where the template is to be published.
+/// Freezes a machine that is ready. `public_key`: what clones get another in the place of, if they do. `store`: where the template is to be published.
 pub async fn freeze(
     machine: &QemuMachine,
     key: TemplateKey,
-    public_key: &str,
+    public_key: Option<&str>,
     store: Option<Store>,
 ) -> Result<Arc<Frozen>, MachineError> {
     let Memory::Shared(ram) = machine.memory.clone() else {
@@ -68,7 +68,10 @@ pub async fn freeze(
     Ok(Arc::new(steps.time("publish", publish).await?))
 }
 
-async fn prepare(machine: &QemuMachine, public_key: &str) -> Result<GuestFacts, MachineError> {
+async fn prepare(
+    machine: &QemuMachine,
+    public_key: Option<&str>,
+) -> Result<GuestFacts, MachineError> {
     let guest = agent::prepare_template(machine, public_key).await?;
     let settle = Exec {
         label: "settle",

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use kolea_machine::agent;
-use kolea_machine::ignition::{HarnessConfig, render};
-use kolea_machine::journal::stream_unit;
-use kolea_machine::{Provision, TemplateOrder};
-use kolea_model::{Firmware, HostMount, MachineSpec};
+use kolea_machine::{TemplateOrder, agent};
+use kolea_model::{Firmware, MachineSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cache::hex;
 use crate::command_line::{Accelerator, accelerator_args};
 use crate::launch::Common;
-use crate::mounts::{self, Transport};
+use crate::provision;
 use crate::tools;
 
 /// Everything that a template's machine depends on.
@@ -47,8 +44,11 @@ pub struct TemplateKey {
     pub ignition_port: String,
     /// The machine.
     pub spec: MachineSpec,
-    /// The Ignition config, but for our key.
+    /// What the harness and the tests want of it, as the Ignition config that says so, but for our key.
     pub ignition: String,
+    /// How the machine is told, and what; only in part if by Ignition.
+    #[serde(default)]
+    pub provisioning: String,
     /// kolea's version.
     pub kolea: String,
     /// What kolea brings into the guest before it is frozen.
@@ -62,6 +62,7 @@ impl TemplateKey {
             .iter()
             .map(|arg| arg.to_string_lossy().into_owned())
             .collect();
+        let (ignition, provisioning) = provision::fingerprint(common, &order.provision);
         TemplateKey {
             image: common.image.path.display().to_string(),
             image_sha256: common.image_sha256.clone(),
@@ -89,7 +90,8 @@ impl TemplateKey {
             disk: common.disk_size(&order.spec),
             ignition_port: common.profile.ignition_journal_port.clone(),
             spec: order.spec.clone(),
-            ignition: ignition(common, &order.provision, "", None),
+            ignition,
+            provisioning,
             kolea: env!("CARGO_PKG_VERSION").to_owned(),
             agent: agent::fingerprint(),
         }
@@ -124,31 +126,6 @@ fn firmware(common: &Common, firmware: Firmware) -> String {
         .filter_map(|flash| tools::fingerprint(&flash.path).ok())
         .collect();
     fingerprints.join(" ")
-}
-
-/// The config of a machine, with that key for SSH. `mounts`: its directories of the host, which no template has.
-pub fn ignition(
-    common: &Common,
-    provision: &Provision,
-    public_key: &str,
-    mounts: Option<(&[HostMount], Transport)>,
-) -> String {
-    let mut units = vec![stream_unit()];
-    let mut directories = Vec::new();
-    if let Some((mounts, transport)) = mounts {
-        units.extend(mounts::units(mounts, transport));
-        directories = mounts::mount_points(mounts);
-    }
-    render(
-        provision,
-        &HarnessConfig {
-            user: &common.profile.user,
-            public_key,
-            units,
-            files: &common.profile.files,
-            directories: &directories,
-        },
-    )
 }
 
 /// The CPU's first description in `/proc/cpuinfo`, and the kernel's release.
@@ -204,6 +181,7 @@ pub mod testing {
                 ..MachineSpec::default()
             },
             ignition: "{}".to_owned(),
+            provisioning: "ignition".to_owned(),
             kolea: "0".to_owned(),
             agent: "0".to_owned(),
         }

@@ -18,7 +18,7 @@ mod store;
 pub use clone::launch_clone;
 pub use freeze::freeze;
 pub use frozen::Frozen;
-pub use key::{TemplateKey, ignition};
+pub use key::TemplateKey;
 #[cfg(test)]
 pub use save::{load, save};
 pub use store::Store;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use kolea_machine::Provisioning;
 use kolea_model::{SkipReason, TestCase};
 use kolea_suite::Selected;
 
@@ -12,33 +13,50 @@ use crate::build::Build;
 use crate::program::warn;
 use crate::settings::Settings;
 
-/// Why no machine of this version and that architecture, or none on this host, is what the test asks for. `iso`: whether there is a
-/// live ISO.
-pub fn unsupported(test: &TestCase, arch: &str, iso: bool) -> Option<SkipReason> {
+/// Why no machine of this version, on this host, or of this run is what the test asks for. `iso`: whether there is a live ISO.
+pub fn unsupported(test: &TestCase, settings: &Settings, iso: bool) -> Option<SkipReason> {
     if test.needs.boot_from.is_some() && !iso {
         return Some(SkipReason::Deselected {
             rule: "no live ISO: name one by --qemu-iso".to_owned(),
         });
     }
+    let arch = &settings.selection.arch;
     let lacking = || {
         kolea_qemu::lacking(&test.needs, arch)
             .map(|(name, _)| format!("firmware {name} on this host"))
     };
-    let need = kolea_qemu::unmet(&test.needs, arch).or_else(lacking)?;
-    Some(SkipReason::Unsupported { need })
+    if let Some(need) = kolea_qemu::unmet(&test.needs, arch).or_else(lacking) {
+        return Some(SkipReason::Unsupported { need });
+    }
+    let provisioning = settings.machines.provisioning;
+    let of_ignition = if test.config.is_some() {
+        "an Ignition config"
+    } else if test.needs.firstboot_kernel_args.is_some() {
+        "kernel arguments for Ignition's boot"
+    } else if test.needs.boot_from.is_some() || test.needs.console_only {
+        "a live ISO's Ignition"
+    } else {
+        return None;
+    };
+    (provisioning != Provisioning::Ignition).then(|| SkipReason::NotApplicable {
+        rule: format!(
+            "it has {of_ignition}, and machines are provisioned otherwise (--provision {provisioning})"
+        ),
+    })
 }
 
-/// Sets aside the tests that ask for what is not supported yet, in one warning. One that was asked for by its very name is an
-/// error, and so is a run of which nothing is left.
+/// Sets aside the tests that ask for what is not supported yet, or not in this run, in one warning for each sort. One that was
+/// asked for by its very name is an error, and so is a run of which nothing is left.
 pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Failure> {
     let mut run = Vec::new();
     let mut lacking = BTreeSet::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unread = 0;
     // One that cannot be used is an error for those who need it.
     let iso = !matches!(settings.live_iso(), Ok(None));
     let arch = &settings.selection.arch;
     for test in std::mem::take(&mut selected.run) {
-        let Some(reason) = unsupported(&test, arch, iso) else {
+        let Some(reason) = unsupported(&test, settings, iso) else {
             run.push(test);
             continue;
         };
@@ -47,19 +65,23 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
             let why = lacking.unwrap_or_else(|| reason.to_string());
             return Err(Failure::usage(anyhow!("{}: {why}", test.name)));
         }
-        if let SkipReason::Unsupported { need } = &reason {
-            if let Some((_, why)) = kolea_qemu::lacking(&test.needs, arch) {
-                lacking.insert(why);
+        match &reason {
+            SkipReason::Unsupported { need } => {
+                if let Some((_, why)) = kolea_qemu::lacking(&test.needs, arch) {
+                    lacking.insert(why);
+                }
+                for need in need.split(", ") {
+                    *needs.entry(need.to_owned()).or_default() += 1;
+                }
             }
-            for need in need.split(", ") {
-                *needs.entry(need.to_owned()).or_default() += 1;
-            }
+            SkipReason::NotApplicable { .. } => unread += 1,
+            _ => {}
         }
         selected.skipped.push((test, reason));
     }
     if let Some(why) = selected.why_nothing().filter(|_| run.is_empty()) {
         // Tests that are denied or in other shards leave an empty run, which is a good one; these do not.
-        if !needs.is_empty() {
+        if !needs.is_empty() || unread > 0 {
             return Err(Failure::no_tests(anyhow!(why)));
         }
         warn(why);
@@ -76,6 +98,13 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
     }
     for why in lacking {
         warn(why);
+    }
+    if unread > 0 {
+        warn(format_args!(
+            "{unread} test{} skipped, having a config or kernel arguments for Ignition: machines are provisioned otherwise (--provision {})",
+            if unread == 1 { " is" } else { "s are" },
+            settings.machines.provisioning
+        ));
     }
     for test in &run {
         kolea_qemu::check(&test.needs)
