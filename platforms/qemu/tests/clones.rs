@@ -17,7 +17,7 @@ use kolea_machine::{
     BootId, CloneRequest, DownKind, Exec, LaunchRequest, Line, Machine, MachineError, Platform,
     Provision, RunBy, Template, TemplateOrder, Unit,
 };
-use kolea_model::{Firmware, MachineNeeds};
+use kolea_model::{DiskSpec, Firmware, MachineNeeds};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform, TemplateCache, Tpm};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -112,8 +112,15 @@ impl Run {
 }
 
 fn order(platform: &QemuPlatform) -> TemplateOrder {
+    let disks = ["1G", "1G:channel=scsi,4k,serial=mine"];
+    let needs = MachineNeeds {
+        additional_disks: disks
+            .map(|disk| DiskSpec::parse_additional(disk).unwrap())
+            .to_vec(),
+        ..MachineNeeds::default()
+    };
     TemplateOrder {
-        spec: platform.resolve(&MachineNeeds::default()),
+        spec: platform.resolve(&needs),
         provision: Provision {
             configs: Vec::new(),
             units: ["plain", "persistent"].iter().flat_map(timer).collect(),
@@ -183,6 +190,13 @@ async fn make_template() {
     for _ in 0..2 {
         run(&*machine, "systemctl restart plain.timer persistent.timer").await;
     }
+    // What was written to its disks is in all clones, mounted or not.
+    run(
+        &*machine,
+        "cd /dev/disk/by-id && mkfs.ext4 -q virtio-disk1 && mkdir /var/data && mount virtio-disk1 /var/data && \
+         touch /var/data/template && printf template | dd of=/dev/sda bs=4096 conv=sync oflag=direct status=none",
+    )
+    .await;
     let freeze = platform.freeze(Arc::clone(&machine), &order, true);
     let template = timeout(PATIENCE, freeze).await.unwrap().unwrap();
     assert!(template.dir().starts_with(dir().join("templates")));
@@ -270,14 +284,27 @@ async fn clones_draw_different_numbers_and_know_what_time_it_is() {
     bench.close().await;
 }
 
+/// What is on a machine's disks: of itself, and of its template.
+const CONTENTS: &str =
+    "ls -A /var/lib/mine* /var/data 2>/dev/null | tr '\\n' ' '; head -c 20 /dev/sda | tr '\\0' ' '";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clone_has_a_disk_of_its_own_and_survives_a_reboot() {
+async fn a_clone_has_disks_of_its_own_and_survives_a_reboot() {
     let bench = Run::new("disk").await;
     let (one, other) = tokio::join!(bench.clone(), bench.clone());
     let boot = ready(&*one, None).await;
     ready(&*other, None).await;
-    run(&*one, "echo one >/var/lib/mine && sync").await;
-    run(&*other, "test ! -e /var/lib/mine").await;
+    let blank = "/var/data: lost+found template template";
+    assert_eq!(run(&*one, CONTENTS).await, blank);
+    run(
+        &*one,
+        "touch /var/lib/mine /var/data/own && sync && printf own | dd of=/dev/sda bs=4096 conv=sync oflag=direct status=none",
+    )
+    .await;
+    // Read from the disks, not from memory.
+    let drop_caches = "sync; echo 3 >/proc/sys/vm/drop_caches";
+    run(&*other, drop_caches).await;
+    assert_eq!(run(&*other, CONTENTS).await, blank);
     // What the template's TPM has sealed, that of a clone unseals; but it is another one. So are the firmware's variables.
     for clone in [&one, &other] {
         let state = run(
@@ -313,13 +340,18 @@ async fn a_clone_has_a_disk_of_its_own_and_survives_a_reboot() {
     assert_ne!(boot, next);
     assert!(*one.resets().borrow() > 0);
     // The agent is gone with the boot; root's commands go over SSH.
-    assert_eq!(run(&*one, "cat /var/lib/mine && id -u").await, "one\n0");
+    assert_eq!(run(&*one, "id -u").await, "0");
     assert_eq!(run(&*one, UNSEAL).await, "secret");
     assert_eq!(
         run(&*one, &format!("cat {VARIABLE} | tail -c +5")).await,
         "one"
     );
-    run(&*other, "test ! -e /var/lib/mine").await;
+    run(&*one, "mount /dev/disk/by-id/virtio-disk1 /var/data").await;
+    let own = "/var/lib/mine /var/data: lost+found own template own";
+    let seen = run(&*one, CONTENTS).await;
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>().join(" "), own);
+    run(&*other, drop_caches).await;
+    assert_eq!(run(&*other, CONTENTS).await, blank);
     one.stop().await;
     other.stop().await;
     bench.close().await;
@@ -413,9 +445,15 @@ fn process(word: &str) -> Pid {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_template_is_removed_and_not_used() {
     let bench = Run::new("damage").await;
-    for (number, name) in ["ram", "state", "disk.qcow2", "template.json"]
-        .into_iter()
-        .enumerate()
+    for (number, name) in [
+        "ram",
+        "state",
+        "disk.qcow2",
+        "disk-1.qcow2",
+        "template.json",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let cache = dir().join("damage").join(format!("cache{number}"));
         let copy = cache.join(bench.template.key());
