@@ -48,6 +48,7 @@ fn options(name: &str, templates: PathBuf) -> QemuOptions {
         tpm: Tpm::Required,
         memory_mib: None,
         disk_size: None,
+        usernet: Some("192.168.76.0/24".to_owned()),
         mounts: Vec::new(),
         profile: Profile::builtin("fcos").unwrap(),
         cache_dir: dir().join("cache"),
@@ -294,6 +295,9 @@ async fn a_clone_has_disks_of_its_own_and_survives_a_reboot() {
     let (one, other) = tokio::join!(bench.clone(), bench.clone());
     let boot = ready(&*one, None).await;
     ready(&*other, None).await;
+    // The network that the options give it (`--usernet-addr`).
+    let addresses = run(&*one, "ip -4 -oneline address").await;
+    assert!(addresses.contains(" 192.168.76.15/24 "), "{addresses}");
     let blank = "/var/data: lost+found template template";
     assert_eq!(run(&*one, CONTENTS).await, blank);
     run(
