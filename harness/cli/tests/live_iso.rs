@@ -1,5 +1,5 @@
-//! The fixture's live ISO: an external test that boots from it, the log-in on its console, and the same ISO as a disk. One run, so that
-//! its machines keep the host busy.
+//! The fixture's live ISO: an external test that boots from it beside one that boots from the image, the log-in on its console, and
+//! an installation. One run, so that its machines keep the host busy.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,20 +8,31 @@ mod support;
 use support::live::LiveRun;
 use support::{fixture_iso, kolea, profile, texts, write_test};
 
-/// From inside: where the root file system is, and that it has the kernel argument.
+/// From inside: where the root file system is, that it has the kernel argument, and why the installer refuses.
 const LIVE: &str = r#"set -euo pipefail
 [[ $(findmnt -n -o FSTYPE /) == overlay ]]
 [[ $(lsblk -n -d -o TYPE "$(findmnt -n -o SOURCE /run/media/iso)") == rom ]]
-grep -q ' kolea.extra$' /proc/cmdline"#;
+grep -q ' kolea.extra$' /proc/cmdline
+refuses() {
+  local expected=$1 said
+  shift
+  if said=$(fixture-installer install "$@" /dev/disk/by-id/virtio-disk1 2>&1); then exit 1; fi
+  echo "$said"
+  [[ $said == *"fixture-installer: error: "*"$expected"* ]]
+}
+echo nonsense >/tmp/bad.ign
+refuses 'has 1073741824 bytes, and the image needs 4294967296'
+refuses 'it is no JSON with ignition.version' --ignition-file /tmp/bad.ign
+refuses 'fetching http://127.0.0.1:1/disk.img failed' --image-url http://127.0.0.1:1/disk.img"#;
 
 #[test]
-fn a_live_iso_boots_and_logs_in() {
+fn a_live_iso_boots_logs_in_and_installs() {
     let root = tempfile::tempdir().unwrap();
     let tree = root.path().join("live");
     write_test(
         &tree,
         "cd",
-        "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   appendKernelArgs: kolea.extra",
+        "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   additionalDisks: ['1G']\n##   appendKernelArgs: kolea.extra",
         LIVE,
     );
     let (iso, profile) = (fixture_iso(), profile());
@@ -34,10 +45,14 @@ fn a_live_iso_boots_and_logs_in() {
             profile.to_str().unwrap(),
             "ext.live.cd",
             "iso-live-login.bios",
-            "iso-as-disk.bios",
+            "iso-offline-install.bios",
         ],
     );
     run.passes();
+    let install = run.output_of("iso-offline-install.bios");
+    assert!(install.contains("fixture-installer: writing"), "{install}");
+    let completion = run.artefact_of("iso-offline-install.bios", "testisocompletion.txt");
+    assert_eq!(completion, "fixture-installer-test-OK\n");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Drive {
     pub number: usize,
     /// Whether the guest boots from it.
     pub primary: bool,
+    /// Whether the firmware tries to boot from it: a disk that somebody installs to, as well.
+    pub bootable: bool,
     /// What it is like.
     pub spec: DiskSpec,
     /// The qcow2 file.
@@ -41,6 +43,8 @@ fn drives(spec: &MachineSpec, files: &Path) -> Vec<Drive> {
         .map(|(number, (disk, primary))| Drive {
             number,
             primary,
+            // kola's order: what is installed to disk 1 comes before the ISO.
+            bootable: primary || spec.boot_from.is_some() && number == 1,
             spec: disk.clone(),
             file: files.join(if primary {
                 names::DISK.to_owned()
@@ -154,6 +158,21 @@ mod tests {
             (3, true, "/f/disk.qcow2"),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_boots_from_an_iso_has_no_primary_disk_and_boots_what_is_installed() {
+        let spec = MachineSpec {
+            boot_from: Some(kolea_model::BootFrom::Iso),
+            disks: vec![disk("1G"), disk("2G")],
+            ..MachineSpec::default()
+        };
+        let drives = drives(&spec, Path::new("/f"));
+        let seen: Vec<_> = drives
+            .iter()
+            .map(|drive| (drive.number, drive.primary, drive.bootable))
+            .collect();
+        assert_eq!(seen, [(1, false, true), (2, false, false)]);
     }
 
     #[test]

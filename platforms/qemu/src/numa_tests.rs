@@ -87,6 +87,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
             drives: vec![Drive {
                 number: 1,
                 primary: true,
+                bootable: true,
                 spec: kolea_model::DiskSpec::default(),
                 file: file(names::DISK),
                 paths: Vec::new(),

@@ -310,3 +310,30 @@ fn peak_alive(report: &Report) -> i32 {
     }
     peak
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_test_of_a_console_begins_with_its_machine_and_nobody_logs_in() {
+    let platform = FakePlatform::new().boot("cluster", vec![Boot::Never(vec![])]);
+    let test = NativeTest {
+        needs: || MachineNeeds {
+            console_only: true,
+            skip_base_checks: true,
+            ..MachineNeeds::default()
+        },
+        ..cluster(1, |context| {
+            Box::pin(async move {
+                // That nobody can log in is no machine's fault.
+                let wait = context.machine().wait_ready(None);
+                let late = tokio::time::timeout(Duration::from_secs(60), wait).await;
+                assert!(late.is_err());
+                context.log("nobody");
+                Ok(())
+            })
+        })
+    };
+    let report = Rig::new(platform).native(test).run().await;
+    assert_eq!(report.exit, ExitCode::Pass, "{}", report.line("cluster"));
+    assert_eq!(ready(&report), 0);
+    let (_, output, _) = report.attempts("cluster")[0];
+    assert_eq!(output, "nobody\n");
+}

@@ -84,7 +84,7 @@ fn options(drive: &Drive, path: usize) -> String {
             ",physical_block_size={physical},logical_block_size={logical}"
         ));
     }
-    if drive.primary {
+    if drive.bootable {
         options.push_str(&format!(",bootindex={}", path + 1));
     }
     // When the host's disk is full the machine is paused and an event says so; any other write error is the guest's to see.
@@ -125,6 +125,7 @@ mod tests {
             args.drive(&Drive {
                 number: index + 1,
                 primary: index + 1 == disks.len(),
+                bootable: index + 1 == disks.len(),
                 file: format!("/w/{},qcow2", index + 1).into(),
                 paths: socket.by_ref().take(served).collect(),
                 spec,

@@ -38,6 +38,7 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
             drives: vec![Drive {
                 number: 1,
                 primary: true,
+                bootable: true,
                 spec: DiskSpec::default(),
                 file: "/w/disk,1.qcow2".into(),
                 paths: Vec::new(),
