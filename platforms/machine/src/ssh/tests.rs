@@ -152,6 +152,23 @@ async fn a_refused_key_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn whoever_goes_on_refusing_our_key_locks_us_out() {
+    let server = Arc::new(Server::new());
+    let mut target = server.listen().await;
+    target.user = "nest".to_owned();
+    let (kick, last) = (Notify::new(), LastError::default());
+    let patience = Duration::from_millis(10);
+    // Nobody has refused it yet.
+    let early = timeout(2 * patience, last.locked_out(patience)).await;
+    assert!(early.is_err());
+    tokio::select! {
+        _ = connect_until_ready_noting(&target, &kick, None, &last) => panic!("we were let in"),
+        () = last.locked_out(patience) => {}
+        () = sleep(PATIENT) => panic!("nobody noticed"),
+    }
+}
+
+#[tokio::test]
 async fn ready_is_the_first_answer_of_a_new_boot() {
     let server = Arc::new(Server::new());
     let target = server.listen().await;
