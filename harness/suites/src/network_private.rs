@@ -1,6 +1,7 @@
 //! `network.private`: two machines on a private network find each other by their names, are cut off from each other and joined
 //! again, and neither gets out by it.
 
+use std::fs;
 use std::time::Duration;
 
 use kolea_machine::{Cable, NativeTest, TestContext, TestFailure, TestResult};
@@ -54,7 +55,25 @@ async fn run(context: TestContext) -> TestResult {
         ..Cable::default()
     };
     network.set_cable(1, cable);
-    is_far_away(&one, 1).await
+    is_far_away(&one, 1).await?;
+    was_recorded(&one)
+}
+
+/// What went by is in the capture.
+fn was_recorded(context: &TestContext) -> TestResult {
+    context.network()?.stop_capture()?;
+    let path = context.machine().dir().join("network.pcap");
+    let bytes = fs::read(&path)
+        .map_err(|error| TestFailure::Failed(format!("cannot read {}: {error}", path.display())))?;
+    for text in ["SSH-", host_name(context, 1)?.as_str()] {
+        expect(
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes()),
+            format!("{} has no `{text}` in it", path.display()),
+        )?;
+    }
+    Ok(())
 }
 
 /// The interface has its address, and no default route, which the primary one may have.
