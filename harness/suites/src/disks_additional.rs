@@ -54,7 +54,7 @@ fn disk(size_gib: u64, channel: DiskChannel, sectors: Sectors) -> DiskSpec {
 
 /// A disk as the guest should see it: device, serial number, size in GiB, physical and logical sectors in bytes, and its name below
 /// /dev/disk/by-id.
-type Expected = (&'static str, &'static str, u64, u32, u32, &'static str);
+type Expected = (&'static str, &'static str, u64, u64, u64, &'static str);
 
 const EXPECTED: [Expected; 5] = [
     ("vda", "disk1", 1, 512, 512, "virtio-disk1"),
@@ -85,12 +85,31 @@ async fn are_as_expected(context: &TestContext) -> TestResult {
             "udevadm settle; lsblk --nodeps --noheadings --bytes --raw --output {columns}"
         ))
         .await?;
-    let seen: Vec<&str> = seen.lines().collect();
     for (name, serial, gib, physical, logical, link) in EXPECTED {
-        let line = format!("{name} {serial} {} {physical} {logical}", gib << 30);
+        let line = seen
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} {serial} ")));
+        let numbers: Vec<u64> = line
+            .unwrap_or_default()
+            .split(' ')
+            .skip(2)
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        // An image may be larger, and made for sectors of 4096 bytes.
+        let fits = match numbers[..] {
+            [size, of, by] if serial == PRIMARY_DISK => {
+                size >= gib << 30 && of == physical && (by == logical || by == physical)
+            }
+            [size, of, by] => (size, of, by) == (gib << 30, physical, logical),
+            _ => false,
+        };
         expect(
-            seen.contains(&line.as_str()),
-            format!("there is no disk `{line}` ({columns}), only {seen:?}"),
+            fits,
+            format!(
+                "there should be {name} with the serial number {serial}, {} bytes, and sectors of {physical} and {logical} bytes; \
+                 lsblk has ({columns}) {seen}",
+                gib << 30
+            ),
         )?;
         let target = context
             .check_ok(&format!("readlink --canonicalize /dev/disk/by-id/{link}"))
