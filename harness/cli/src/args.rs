@@ -8,6 +8,7 @@ mod parse;
 mod pflag;
 mod provision;
 mod qemu;
+mod qemuexec;
 mod run;
 mod select;
 mod templates;
@@ -22,6 +23,7 @@ pub use global::{GlobalArgs, MachineArgs};
 pub use parse::{Invocation, Setting, command, is_setting, parse};
 pub use provision::ProvisionArgs;
 pub use qemu::{AccelArg, FirmwareArg, QemuArgs};
+pub use qemuexec::{Fragment, QemuexecArgs};
 pub use run::{Jobs, RunArgs, RunFlags};
 pub use select::{SelectArgs, SuiteArgs};
 pub use templates::TemplateArgs;
@@ -76,8 +78,8 @@ pub enum Command {
     ExitCodes,
     /// Boot machines and keep them (not yet)
     Spawn(NotYetArgs),
-    /// Run QEMU on an image (not yet)
-    Qemuexec(NotYetArgs),
+    /// Boot an image in QEMU, with its console or a shell on this terminal
+    Qemuexec(Box<QemuexecArgs>),
     /// Run the tests of live ISOs
     Testiso(Box<TestisoArgs>),
     /// Draw how a machine boots (not yet)

@@ -6,6 +6,7 @@ pub mod http_server;
 pub mod iso;
 pub mod lint;
 pub mod list;
+pub mod qemuexec;
 pub mod report;
 pub mod rerun;
 pub mod run;

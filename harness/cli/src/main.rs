@@ -107,7 +107,7 @@ fn run(invocation: &Invocation) -> Outcome {
         }
         Command::RunUpgrade(_) => Err(cmd::not_yet("run-upgrade")),
         Command::Spawn(_) => Err(cmd::not_yet("spawn")),
-        Command::Qemuexec(_) => Err(cmd::not_yet("qemuexec")),
+        Command::Qemuexec(args) => cmd::qemuexec::main(invocation, args),
         Command::Testiso(args) => cmd::testiso::main(invocation, args),
         Command::Bootchart(_) => Err(cmd::not_yet("bootchart")),
     }

@@ -80,7 +80,7 @@ impl FailureShell for TerminalShell {
 }
 
 /// The key in a file of its own, which nobody else can read and which is gone with the value.
-fn key_file(login: &SshLogin) -> io::Result<NamedTempFile> {
+pub fn key_file(login: &SshLogin) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::with_prefix("kolea-key-")?;
     file.write_all(login.private_key.as_bytes())?;
     if !login.private_key.ends_with('\n') {
@@ -91,7 +91,7 @@ fn key_file(login: &SshLogin) -> io::Result<NamedTempFile> {
 }
 
 /// Nothing of the user's own configuration is to have a say: no agent, no multiplexing, no jump host.
-fn arguments(login: &SshLogin, key: &Path) -> Vec<OsString> {
+pub fn arguments(login: &SshLogin, key: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> =
         vec!["-F".into(), "/dev/null".into(), "-i".into(), key.into()];
     for option in [
@@ -115,10 +115,11 @@ fn plain(text: &str) -> String {
 }
 
 /// How the terminal was set: an `ssh` that is killed leaves it raw.
-struct Mode(Termios);
+pub struct Mode(Termios);
 
 impl Mode {
-    fn save() -> Option<Mode> {
+    /// As it is now; none if standard input is no terminal.
+    pub fn save() -> Option<Mode> {
         tcgetattr(io::stdin()).ok().map(Mode)
     }
 }

@@ -70,9 +70,23 @@ fn what_is_not_built_in_is_one_line() {
             "`kolea run-upgrade` is not supported yet",
         ),
         ("spawn -k", "`kolea spawn` is not supported yet"),
+        ("qemuexec -- -nographic", "no image: name one"),
+        ("qemuexec a.qcow2 -c -x true", "runs something over SSH"),
         (
-            "qemuexec -- -nographic",
-            "`kolea qemuexec` is not supported yet",
+            "qemuexec a.qcow2 --ignition-direct",
+            "there is none: name one by --ignition or --butane",
+        ),
+        (
+            "qemuexec a.qcow2 --print-command --devshell",
+            "--print-command starts nothing",
+        ),
+        (
+            "qemuexec a.qcow2 --netboot nothing.ipxe",
+            "--netboot nothing.ipxe: there is no such file in .",
+        ),
+        (
+            "qemuexec a.qcow2 -i nothing.ign",
+            "cannot read config nothing.ign",
         ),
         ("testiso -S iso-live-login.bios", "no live ISO"),
         ("bootchart", "`kolea bootchart` is not supported yet"),

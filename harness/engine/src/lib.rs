@@ -40,5 +40,5 @@ pub use events::EventSender;
 pub use host::{HostMemory, MemoryTexts, host_cpus, host_memory, parse_cpu_quota, parse_memory};
 pub use options::{Buckets, Case, Expected, FailureShell, RunOptions};
 pub use plan::plan;
-pub use rules::check_console;
+pub use rules::{check_console, fatal_rule};
 pub use run::run;

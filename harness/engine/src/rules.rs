@@ -237,6 +237,15 @@ impl Compiled {
     }
 }
 
+/// The name of the rule by which a machine that says this cannot go on, for those who watch one without the engine.
+pub fn fatal_rule(line: &str) -> Option<&'static str> {
+    let rules = RULES.iter().zip(&FOR_ALL.single);
+    rules
+        .filter(|(rule, _)| rule.fatal)
+        .find(|(_, compiled)| compiled.pattern.is_match(line))
+        .map(|(rule, _)| rule.name)
+}
+
 /// Applies the rules to the text of a console that somebody else has recorded (`kolea check-console`): in kola's order, a profile's
 /// own patterns behind them, and the first match of each. What is only a warning during a run is among them: whoever looks
 /// at a console by hand wants to know.

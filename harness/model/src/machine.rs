@@ -101,6 +101,9 @@ pub struct HostMount {
     pub host: PathBuf,
     /// Where the guest has it: an absolute path.
     pub guest: String,
+    /// Whether the guest may write to it. No test can ask for that, `kolea qemuexec --bind-rw` can.
+    #[serde(default)]
+    pub writable: bool,
 }
 
 /// `HOST,GUEST`, as kola writes it. The guest's path begins at the last comma that a slash follows, so that the host's may have
@@ -131,6 +134,7 @@ impl FromStr for HostMount {
         Ok(HostMount {
             host: PathBuf::from(host),
             guest: format!("/{below}"),
+            writable: false,
         })
     }
 }

@@ -24,6 +24,7 @@ pub use self::args::{shell_quoted, with_path};
 pub use self::config::Config;
 use self::memory::has_backend;
 use crate::arch::Arch;
+use crate::by_hand::{ByHand, Ends};
 use crate::hardware::Devices;
 
 /// Bound on TCG's translated code, in MiB. One vCPU booting a small image translated 203 MiB of it; QEMU's default bound
@@ -96,6 +97,8 @@ pub struct Inputs {
     pub ignition_port: String,
     /// Its devices.
     pub devices: Devices,
+    /// What a person wants of it.
+    pub by_hand: ByHand,
 }
 
 /// Accelerator and CPU model: what the accelerator probe has to prove, so it uses them too.
@@ -118,6 +121,8 @@ pub fn accelerator_args(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
 /// The arguments of QEMU, without the program's name.
 pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     let mut args = Args::new(inputs.arch);
+    args.ends = inputs.by_hand.ends.clone();
+    args.drive_options = inputs.by_hand.drive_options.clone();
     args.add("-machine", machine(spec, inputs));
     args.words
         .extend(accelerator_args(inputs.arch, inputs.accelerator));
@@ -153,14 +158,14 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
         args.cd(cd);
     }
     args.config(&inputs.config);
-    args.nics(spec, devices.network.as_ref());
+    let netboot = inputs.by_hand.netboot.as_ref();
+    args.nics(spec, devices.network.as_ref(), netboot);
     args.mounts(&spec.mounts, devices);
 
-    args.add(
-        "-chardev",
-        format!("socket,id=qemu-qmp,fd={}", fds::MONITOR),
-    );
-    args.add("-mon", "chardev=qemu-qmp,mode=control");
+    if args.ends != Ends::Alone {
+        args.socket("qemu-qmp", fds::MONITOR);
+        args.add("-mon", "chardev=qemu-qmp,mode=control");
+    }
     args.pipe("virtioserial2", fds::IGNITION);
     args.add(
         "-device",
@@ -169,10 +174,7 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
             inputs.ignition_port.as_ref(),
         ),
     );
-    args.add(
-        "-chardev",
-        format!("socket,id=kolea-agent,fd={}", fds::AGENT),
-    );
+    args.socket("kolea-agent", fds::AGENT);
     args.add(
         "-device",
         // With an id, QEMU says when nobody in the guest has the port open any more (VSERPORT_CHANGE).
@@ -181,8 +183,7 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     if let Some(fd) = devices.completion {
         args.completion(fd);
     }
-    args.pipe("log", fds::CONSOLE);
-    args.add("-serial", "chardev:log");
+    args.console();
     if inputs.arch.has_vmgenid() {
         // Changes when a machine is restored, and tells the guest's kernel, which reseeds its random numbers.
         args.add("-device", "vmgenid,guid=auto");
@@ -191,6 +192,7 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     if let Config::Seed(path) = &inputs.config {
         args.small_disk("cidata", path);
     }
+    args.words.extend(inputs.by_hand.args.iter().cloned());
     args.words
 }
 

@@ -83,6 +83,11 @@ impl Inherited {
         fds::OTHERS.saturating_add(number)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them with their numbers.
     pub fn mappings(self) -> impl Iterator<Item = FdMapping> {
         self.0

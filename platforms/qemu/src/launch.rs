@@ -1,5 +1,6 @@
 //! Making a machine that boots.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,13 @@ use std::sync::Arc;
 
 use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
-use kolea_machine::{LaunchRequest, MachineError, Provisioning};
+use kolea_machine::{Exec, LaunchRequest, MachineError, Provisioning};
 use kolea_model::MachineSpec;
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
-use crate::boot::BootPartition;
+use crate::boot::{self, BootPartition, Edits};
+use crate::by_hand::{ByHand, Ends};
 use crate::command_line::{self, Accelerator, Inputs, Memory};
 use crate::disk::{check_room, file_error};
 use crate::files::{MachineFiles, names};
@@ -52,6 +54,8 @@ pub struct Common {
     pub key: Arc<SshKey>,
     /// This host's virtiofsd, if there is one; looked for when a machine needs it.
     pub virtiofsd: OnceCell<Option<Virtiofsd>>,
+    /// What a person wants of the machine that they run themselves.
+    pub by_hand: ByHand,
     /// The image's boot file system, looked for when a machine has kernel arguments.
     pub boot: OnceCell<BootPartition>,
     /// This host's swtpm, if machines have a TPM.
@@ -94,48 +98,22 @@ pub async fn launch(
         files: files.path(),
         artefacts: &dir,
     };
-    let mut hardware = hardware::make(common, &request.spec, Origin::Image, places, &steps).await?;
-    plug_in(&request, &mut hardware)?;
-    let transport = hardware.devices.transport;
-    let told = provision::machine(common, &request.spec, &request.provision, transport, places)?;
-    let (origin, spec) = (Origin::Image, &request.spec);
-    iso::insert(
-        common,
-        spec,
-        origin,
-        files.path(),
-        &told.ignition,
-        &mut hardware,
-        &steps,
-    )
-    .await?;
-
-    let inputs = Inputs {
-        arch: common.arch,
-        machine_type: common
-            .firmwares
-            .machine_type(request.spec.firmware)
-            .to_owned(),
-        accelerator: common.accelerator,
-        id: id.clone(),
-        config: told.config,
-        memory: memory.clone(),
-        ignition_port: common.profile.ignition_journal_port.clone(),
-        devices: hardware.devices,
-    };
+    let by_hand = common.by_hand.clone();
+    let assembled = assemble(common, &request, places, (&id, &memory), by_hand, &steps).await?;
+    let transport = assembled.transport;
     let parts = Parts {
         id,
         dir,
-        args: command_line::arguments(&request.spec, &inputs),
+        args: assembled.args,
         files,
         memory,
         template: None,
-        late: told.late,
+        late: assembled.late,
         journal: JournalState::default(),
         steps,
-        inherited: hardware.inherited,
-        helpers: hardware.helpers,
-        completion: hardware.completion,
+        inherited: assembled.hardware.inherited,
+        helpers: assembled.hardware.helpers,
+        completion: assembled.hardware.completion,
     };
     let mut started = start(common, parts, lives).await?;
     match started.made().await {
@@ -148,6 +126,101 @@ pub async fn launch(
         Err(error) => Err(error),
         Ok(()) => Ok(started.finish()),
     }
+}
+
+/// What QEMU is started with.
+struct Assembled {
+    /// Its arguments.
+    args: Vec<OsString>,
+    /// What is behind them, but for the devices.
+    hardware: Hardware,
+    /// How directories of the host get into the guest.
+    transport: Option<Transport>,
+    /// What brings the rest of its provisioning over the first connection.
+    late: Option<Exec>,
+}
+
+/// Makes everything that a machine that boots consists of. `identity`: its UUID, and where its memory is.
+async fn assemble(
+    common: &Common,
+    request: &LaunchRequest,
+    places: Places<'_>,
+    identity: (&str, &Memory),
+    by_hand: ByHand,
+    steps: &Steps,
+) -> Result<Assembled, MachineError> {
+    let spec = &request.spec;
+    let mut hardware = hardware::make(common, spec, Origin::Image, places, steps).await?;
+    plug_in(request, &mut hardware)?;
+    let transport = hardware.devices.transport;
+    let told = provision::machine(common, spec, &request.provision, transport, places)?;
+    let origin = Origin::Image;
+    iso::insert(
+        common,
+        spec,
+        origin,
+        places.files,
+        &told.ignition,
+        &mut hardware,
+        steps,
+    )
+    .await?;
+    if by_hand.inject {
+        let edits = Edits {
+            ignition: Some(told.ignition),
+            ..Edits::default()
+        };
+        let disk = places.files.join(names::DISK);
+        boot::edit(common, &edits, &disk, places.files, steps).await?;
+    }
+    let inputs = Inputs {
+        arch: common.arch,
+        machine_type: common.firmwares.machine_type(spec.firmware).to_owned(),
+        accelerator: common.accelerator,
+        id: identity.0.to_owned(),
+        config: told.config,
+        memory: identity.1.clone(),
+        ignition_port: common.profile.ignition_journal_port.clone(),
+        devices: std::mem::take(&mut hardware.devices),
+        by_hand,
+    };
+    Ok(Assembled {
+        args: command_line::arguments(spec, &inputs),
+        hardware,
+        transport,
+        late: told.late,
+    })
+}
+
+/// Makes the files of a machine in the request's directory, where they stay, and returns the arguments that QEMU starts with
+/// from there without us, as often as somebody likes.
+pub async fn prepare(
+    common: &Common,
+    work: &Path,
+    request: &LaunchRequest,
+) -> Result<Vec<OsString>, MachineError> {
+    let id = uuid::Uuid::new_v4().to_string();
+    fs::create_dir_all(&request.dir).map_err(|error| file_error("create", &request.dir, &error))?;
+    let dir = std::path::absolute(&request.dir)
+        .map_err(|error| file_error("find", &request.dir, &error))?;
+    let places = Places {
+        work,
+        files: &dir,
+        artefacts: &dir,
+    };
+    let by_hand = ByHand {
+        ends: Ends::Alone,
+        ..common.by_hand.clone()
+    };
+    let steps = Steps::default();
+    let identity = (id.as_str(), &Memory::Anonymous);
+    let assembled = assemble(common, request, places, identity, by_hand, &steps).await?;
+    if !assembled.hardware.helpers.is_empty() || !assembled.hardware.inherited.is_empty() {
+        return Err(MachineError::Launch(
+            "directories of the host, disks on several paths, private networks and TPMs need processes that run beside QEMU, so no command line alone makes such a machine".to_owned(),
+        ));
+    }
+    Ok(assembled.args)
 }
 
 /// Connects the machine with its group's network, if it is to have one.

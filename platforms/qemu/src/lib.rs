@@ -3,6 +3,7 @@
 mod accel;
 mod arch;
 mod boot;
+mod by_hand;
 mod cache;
 mod channels;
 mod command_line;
@@ -53,6 +54,7 @@ mod workdir;
 
 pub use arch::{check_arch, host_arch};
 pub use boot::BootError;
+pub use by_hand::{ByHand, Ends, Netboot};
 pub use error::QemuError;
 pub use firmware::lacking;
 pub use machine::QemuMachine;

@@ -57,7 +57,7 @@ pub async fn share(
     hardware.devices.transport = Some(Transport::Virtiofs);
     for (index, mount) in mounts.iter().enumerate() {
         let log = places.artefacts.join(format!("virtiofsd-{index}.txt"));
-        let (helper, socket) = virtiofsd.start(&mount.host, places.files, log).await?;
+        let (helper, socket) = virtiofsd.start(mount, places.files, log).await?;
         hardware.helpers.push(helper);
         let number = hardware.inherited.add(socket);
         hardware.devices.mounts.push(number);
@@ -171,27 +171,35 @@ pub fn units(mounts: &[HostMount], transport: Transport) -> Vec<Unit> {
         .map(|(index, mount)| Unit {
             name: mount_unit(&mount.guest),
             enabled: true,
-            contents: unit(&tag(index, mount), &normal(&mount.guest), transport),
+            contents: unit(&tag(index, mount), mount, transport),
         })
         .collect()
 }
 
-fn unit(what: &str, path: &str, transport: Transport) -> String {
+fn unit(what: &str, mount: &HostMount, transport: Transport) -> String {
+    let (access, kind_of) = if mount.writable {
+        ("rw", "")
+    } else {
+        ("ro", ", read-only")
+    };
     let (kind, options, more) = match transport {
-        Transport::Virtiofs => ("virtiofs", "ro", ""),
+        Transport::Virtiofs => ("virtiofs", "", ""),
         // Kernels before 5.17 do not load the transport's module by themselves, and before 5.15 messages are small.
         Transport::NineP => (
             "9p",
-            "ro,trans=virtio,version=9p2000.L,msize=262144",
+            ",trans=virtio,version=9p2000.L,msize=262144",
             "Wants=modprobe@9pnet_virtio.service\nAfter=modprobe@9pnet_virtio.service\n",
         ),
     };
     // `%` begins one of systemd's specifiers.
-    let (what, path) = (what.replace('%', "%%"), path.replace('%', "%%"));
+    let (what, path) = (
+        what.replace('%', "%%"),
+        normal(&mount.guest).replace('%', "%%"),
+    );
     format!(
-        "[Unit]\nDescription=Directory of the host, read-only\nDefaultDependencies=no\n\
+        "[Unit]\nDescription=Directory of the host{kind_of}\nDefaultDependencies=no\n\
          After=systemd-tmpfiles-setup.service\nBefore=basic.target\n{more}\
-         [Mount]\nWhat={what}\nWhere={path}\nType={kind}\nOptions={options}\n\
+         [Mount]\nWhat={what}\nWhere={path}\nType={kind}\nOptions={access}{options}\n\
          [Install]\nWantedBy=multi-user.target\n"
     )
 }

@@ -7,6 +7,7 @@ fn mount(host: impl AsRef<Path>, guest: &str) -> HostMount {
     HostMount {
         host: host.as_ref().to_owned(),
         guest: guest.to_owned(),
+        writable: false,
     }
 }
 

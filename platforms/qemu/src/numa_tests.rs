@@ -94,6 +94,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
             }],
             ..Devices::default()
         },
+        by_hand: crate::ByHand::default(),
     };
     let parts = Parts {
         id: inputs.id.clone(),

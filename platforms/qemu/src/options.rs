@@ -6,6 +6,8 @@ use kolea_machine::Provisioning;
 use kolea_machine::profile::Profile;
 use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount};
 
+use crate::by_hand::ByHand;
+
 /// What executes the guests' instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Accel {
@@ -82,6 +84,8 @@ pub struct QemuOptions {
     pub cache_dir: PathBuf,
     /// Where templates are left for later runs; they end with the run if none.
     pub template_cache: Option<TemplateCache>,
+    /// What a person wants of the machine that they run themselves.
+    pub by_hand: ByHand,
     /// Where overlays are kept; `${TMPDIR:-/var/tmp}` if none.
     pub work_dir: Option<PathBuf>,
 }

@@ -18,11 +18,11 @@ use tokio::sync::OnceCell;
 use crate::arch::Arch;
 use crate::boot::{self, Edits};
 use crate::cache::Cache;
-use crate::command_line::{Accelerator, TRANSLATION_BUFFER_MIB};
+use crate::command_line::{self, Accelerator, TRANSLATION_BUFFER_MIB};
 use crate::disk_size::DiskSize;
 use crate::firmware::Firmwares;
 use crate::iso::{LiveIso, no_iso};
-use crate::launch::{Common, launch};
+use crate::launch::{self, Common, launch};
 use crate::machine::QemuMachine;
 use crate::nbd::NBD_MIB;
 use crate::options::{QemuOptions, Tpm};
@@ -202,6 +202,7 @@ impl QemuPlatform {
                 provisioning: options.provisioning,
                 key: Arc::new(key),
                 virtiofsd: OnceCell::new(),
+                by_hand: options.by_hand,
                 boot: OnceCell::new(),
                 swtpm,
             },
@@ -250,6 +251,15 @@ impl QemuPlatform {
             }
         }
         Ok(())
+    }
+
+    /// The command line of a machine that somebody starts by hand, again and again: its files are made in the request's
+    /// directory and stay there. The console is on QEMU's own standard input and output; of what kolea knows of its machines
+    /// (journal, monitor, agent) there is nothing.
+    pub async fn command(&self, request: &LaunchRequest) -> Result<String, MachineError> {
+        let args = launch::prepare(&self.common, self.work.path(), request).await?;
+        let qemu = self.common.qemu.as_os_str();
+        Ok(command_line::shell_quoted(qemu, &args))
     }
 
     /// Where this run keeps overlays.
@@ -325,7 +335,7 @@ const NODES: u32 = 2;
 fn absolute(mounts: &[HostMount]) -> Vec<HostMount> {
     let absolute = |mount: &HostMount| HostMount {
         host: std::path::absolute(&mount.host).unwrap_or_else(|_| mount.host.clone()),
-        guest: mount.guest.clone(),
+        ..mount.clone()
     };
     mounts.iter().map(absolute).collect()
 }
@@ -607,6 +617,7 @@ mod tests {
         let mount = |host: &str, guest: &str| HostMount {
             host: host.into(),
             guest: guest.to_owned(),
+            writable: false,
         };
         let common = [mount("/a", "/srv/a")];
         let own = [

@@ -22,12 +22,24 @@ use tokio::process::{Child, Command};
 pub async fn spawn(program: &Path, args: &[OsString], fds: Vec<FdMapping>) -> io::Result<Child> {
     let mut command = Command::new(program);
     command
-        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
+    start(command, args, fds).await
+}
+
+/// Starts a program on our own standard input and output, in our own process group: only that of the foreground may read
+/// from a terminal.
+pub async fn spawn_on_terminal(
+    program: &Path,
+    args: &[OsString],
+    fds: Vec<FdMapping>,
+) -> io::Result<Child> {
+    start(Command::new(program), args, fds).await
+}
+
+async fn start(mut command: Command, args: &[OsString], fds: Vec<FdMapping>) -> io::Result<Child> {
+    command.args(args).stderr(Stdio::piped()).kill_on_drop(true);
     command.fd_mappings(fds).map_err(io::Error::other)?;
     let parent = getpid();
     // SAFETY: between fork and exec only async-signal-safe functions may be called; these are two plain system calls,

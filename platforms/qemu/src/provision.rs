@@ -80,7 +80,8 @@ pub fn machine(
     };
     let config = match common.provisioning {
         Provisioning::Ignition => {
-            let ignition = with_harness(common, key, mounts, |harness| render(provision, harness));
+            let own = || with_harness(common, key, mounts, |harness| render(provision, harness));
+            let ignition = common.by_hand.config.clone().unwrap_or_else(own);
             let path = write(places.artefacts.join(template_names::IGNITION), &ignition)?;
             return Ok(Told {
                 config: Config::ignition(common.arch, spec, path),

@@ -16,6 +16,7 @@ use kolea_machine::{BootId, Down, DownKind, Exec, MachineError, Template};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
+use crate::by_hand::Ends;
 use crate::channels::channels;
 use crate::command_line::{self, Memory};
 use crate::disk::file_error;
@@ -108,11 +109,13 @@ pub async fn start(
         signs: Arc::clone(&signs),
     };
     let oom = OomCounters::read();
-    let mut child = process::spawn(&common.qemu, &parts.args, theirs)
-        .await
-        .map_err(|error| {
-            MachineError::Launch(format!("{} did not start: {error}", common.qemu.display()))
-        })?;
+    let spawned = match common.by_hand.ends {
+        Ends::Terminal => process::spawn_on_terminal(&common.qemu, &parts.args, theirs).await,
+        _ => process::spawn(&common.qemu, &parts.args, theirs).await,
+    };
+    let mut child = spawned.map_err(|error| {
+        MachineError::Launch(format!("{} did not start: {error}", common.qemu.display()))
+    })?;
     drop(child.stdout.take()); // nothing is said there
     let stderr = child
         .stderr

@@ -53,6 +53,7 @@ mod tests {
             mounts: vec![HostMount {
                 host: "/srv".into(),
                 guest: "/srv".to_owned(),
+                writable: false,
             }],
             ..MachineNeeds::default()
         };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use command_fds::FdMapping;
 use kolea_machine::MachineError;
+use kolea_model::HostMount;
 
 use crate::helper::Helper;
 use crate::{process, socket, tools};
@@ -112,7 +113,7 @@ impl Virtiofsd {
             let (listener, [ours]) = socket::served(dir.path())?;
             let mut child = process::spawn(
                 &self.program,
-                &self.arguments(dir.path()),
+                &self.arguments(dir.path(), false),
                 vec![inherit(listener)],
             )
             .await?;
@@ -122,27 +123,27 @@ impl Virtiofsd {
         trial().await.unwrap_or(false)
     }
 
-    fn arguments(&self, shared: &Path) -> Vec<OsString> {
+    fn arguments(&self, shared: &Path, writable: bool) -> Vec<OsString> {
         let mut args: Vec<OsString> =
             vec![format!("--fd={LISTENER}").into(), "--shared-dir".into()];
         args.push(shared.into());
         args.push(format!("--sandbox={}", self.sandbox.name()).into());
         args.push("--log-level=error".into());
-        if self.readonly {
+        if self.readonly && !writable {
             args.push("--readonly".into());
         }
         if self.root {
-            // Root in a container may not have them, and who reads needs none of them.
+            // Root in a container may not have them, and files need none of them.
             args.push("--modcaps=-mknod:-setfcap".into());
         }
         args
     }
 
-    /// Starts one for a directory, by its absolute path. `files`: where its socket can be, a directory that is the machine's
+    /// Starts one for a directory, which has an absolute path. `files`: where its socket can be, a directory that is the machine's
     /// own; `log`: the file for what it says. Returns what QEMU inherits.
     pub async fn start(
         &self,
-        shared: &Path,
+        mount: &HostMount,
         files: &Path,
         log: PathBuf,
     ) -> Result<(Helper, OwnedFd), MachineError> {
@@ -150,15 +151,15 @@ impl Virtiofsd {
             MachineError::Launch(format!(
                 "cannot start {} for {}: {error}",
                 self.program.display(),
-                shared.display()
+                mount.host.display()
             ))
         };
         let (listener, [ours]) = socket::served(files).map_err(fault)?;
-        let args = self.arguments(shared);
+        let args = self.arguments(&mount.host, mount.writable);
         let child = process::spawn(&self.program, &args, vec![inherit(listener)])
             .await
             .map_err(fault)?;
-        let name = format!("virtiofsd, which shares {},", shared.display());
+        let name = format!("virtiofsd, which shares {},", mount.host.display());
         Ok((Helper::new(name, child, Some(log)), ours))
     }
 }

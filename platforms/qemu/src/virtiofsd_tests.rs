@@ -46,8 +46,16 @@ fn known(sandbox: Sandbox, readonly: bool, root: bool) -> Virtiofsd {
     }
 }
 
+fn mount(host: &Path) -> HostMount {
+    HostMount {
+        host: host.to_owned(),
+        guest: "/mnt".to_owned(),
+        writable: false,
+    }
+}
+
 fn line(virtiofsd: &Virtiofsd) -> String {
-    let args = virtiofsd.arguments(Path::new("/a b,c"));
+    let args = virtiofsd.arguments(Path::new("/a b,c"), false);
     let args: Vec<_> = args.iter().map(|arg| arg.to_str().unwrap()).collect();
     args.join("|")
 }
@@ -62,6 +70,8 @@ fn it_shares_one_directory_read_only_and_locked_in() {
         line(&known(Sandbox::Chroot, false, true)),
         "--fd=3|--shared-dir|/a b,c|--sandbox=chroot|--log-level=error|--modcaps=-mknod:-setfcap"
     );
+    let writable = known(Sandbox::Namespace, true, false).arguments(Path::new("/a"), true);
+    assert!(!writable.contains(&"--readonly".into()));
 }
 
 #[tokio::test]
@@ -113,7 +123,7 @@ async fn the_socket_is_connected_before_it_starts_and_has_no_name() {
     };
     let log = dir.path().join("log");
     let shared = dir.path().join("a b");
-    let (helper, ours) = virtiofsd.start(&shared, &files, log).await.unwrap();
+    let (helper, ours) = virtiofsd.start(&mount(&shared), &files, log).await.unwrap();
     let listener = dir.path().join("listener");
     let read = async {
         loop {
@@ -142,7 +152,8 @@ async fn one_that_cannot_be_started_is_told_with_its_directory() {
         program: dir.path().join("none"),
         ..known(Sandbox::None, true, false)
     };
-    let start = virtiofsd.start(Path::new("/srv"), dir.path(), dir.path().join("log"));
+    let srv = mount(Path::new("/srv"));
+    let start = virtiofsd.start(&srv, dir.path(), dir.path().join("log"));
     let error = start.await.unwrap_err().to_string();
     assert!(error.contains("/none for /srv: "), "{error}");
 }

@@ -77,6 +77,7 @@ fn mount(host: &Path, guest: &str) -> HostMount {
     HostMount {
         host: host.to_owned(),
         guest: guest.to_owned(),
+        writable: false,
     }
 }
 

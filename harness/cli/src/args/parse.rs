@@ -22,7 +22,6 @@ const SMALL: &[&str] = &[
     "version",
     "exit-codes",
     "spawn",
-    "qemuexec",
     "bootchart",
     "run-upgrade",
 ];

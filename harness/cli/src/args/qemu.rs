@@ -37,7 +37,7 @@ pub struct QemuArgs {
     /// Machines have a TPM 2.0, which swtpm emulates: `false` for none; `true` makes it an error if there is no swtpm
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, default_value_t = true)]
     pub qemu_swtpm: bool,
-    /// Without effect, as in kola's `run`
+    /// Options of the primary disk's drive, for `qemuexec`; without effect in `run`, as in kola's
     #[arg(long, value_name = "OPTIONS", hide = true)]
     pub qemu_drive_opts: Option<String>,
     /// Without effect, as in kola's `run`

@@ -35,7 +35,7 @@ pub struct SelectArgs {
 }
 
 /// Where tests come from, and how many of each.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct SuiteArgs {
     /// A directory with external tests in DIR/tests/kola [default: .]

@@ -96,12 +96,13 @@ pub fn start(
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let platform = runtime
-        .block_on(QemuPlatform::new(qemu(
-            settings,
-            flags,
-            &image,
-            iso.as_deref(),
-        )))
+        .block_on(QemuPlatform::new(QemuOptions {
+            template_cache: flags.templates.keeps().then(|| TemplateCache {
+                dir: paths::cache_dir().join("templates"),
+                limit_mib: flags.templates.template_cache_size,
+            }),
+            ..qemu(settings, &image, iso.as_deref())
+        }))
         .map_err(Failure::usage)?;
     for test in &selected.run {
         platform
@@ -149,7 +150,8 @@ pub fn start(
 /// What durations are kept under where only the booted machine can tell the distribution.
 const UNKNOWN: &str = "unknown";
 
-fn qemu(settings: &Settings, flags: &RunFlags, image: &Path, iso: Option<&Path>) -> QemuOptions {
+/// The platform as the settings have it, without a place for templates. `iso`: the live ISO for tests that boot from one.
+pub fn qemu(settings: &Settings, image: &Path, iso: Option<&Path>) -> QemuOptions {
     let machines = &settings.machines;
     QemuOptions {
         image: image.to_path_buf(),
@@ -167,11 +169,6 @@ fn qemu(settings: &Settings, flags: &RunFlags, image: &Path, iso: Option<&Path>)
         ssh_key: machines.ssh_key.clone(),
         profile: settings.distro.profile.clone(),
         cache_dir: paths::cache_dir(),
-        work_dir: None,
-        template_cache: flags.templates.keeps().then(|| TemplateCache {
-            dir: paths::cache_dir().join("templates"),
-            limit_mib: flags.templates.template_cache_size,
-        }),
         ..QemuOptions::default()
     }
 }

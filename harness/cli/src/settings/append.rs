@@ -15,10 +15,10 @@ use crate::args::MachineArgs;
 pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
     let mut configs = Vec::new();
     for file in given(&args.append_ignition) {
-        configs.push(config(file, read_text(file)?)?);
+        configs.push(ignition(file)?);
     }
     for file in given(&args.append_butane) {
-        configs.push(config(file, butane(args, file)?)?);
+        configs.push(butane_config(args, file)?);
     }
     if !args.debug_systemd_unit.is_empty() {
         configs.push(UserConfig {
@@ -27,6 +27,16 @@ pub fn read(args: &MachineArgs) -> anyhow::Result<Vec<UserConfig>> {
         });
     }
     Ok(configs)
+}
+
+/// An Ignition config.
+pub fn ignition(file: &Path) -> anyhow::Result<UserConfig> {
+    config(file, read_text(file)?)
+}
+
+/// A Butane config, translated.
+pub fn butane_config(args: &MachineArgs, file: &Path) -> anyhow::Result<UserConfig> {
+    config(file, butane(args, file)?)
 }
 
 /// Translates a Butane config, by `--butane-program` if there is one.

@@ -122,6 +122,7 @@ fn directories_of_the_host_are_on_the_bus_of_the_architecture() {
         mounts: vec![HostMount {
             host: "/h".into(),
             guest: "/srv".to_owned(),
+            writable: false,
         }],
         ..spec(Firmware::Bios)
     };

@@ -2,13 +2,19 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::fds;
 use crate::arch::Arch;
+use crate::by_hand::Ends;
 
 /// Arguments of QEMU, in order.
 #[derive(Debug)]
 pub struct Args {
     /// The machine's architecture, on which the names of devices depend.
     pub arch: Arch,
+    /// Where pipes and sockets end.
+    pub ends: Ends,
+    /// Options of the primary disk's drive after all others.
+    pub drive_options: Option<String>,
     /// Them.
     pub words: Vec<OsString>,
 }
@@ -18,6 +24,8 @@ impl Args {
     pub fn new(arch: Arch) -> Args {
         Args {
             arch,
+            ends: Ends::Here,
+            drive_options: None,
             words: Vec::new(),
         }
     }
@@ -36,11 +44,38 @@ impl Args {
     /// A character device that writes to an inherited pipe. `append` keeps QEMU from opening it for truncation, which
     /// the descriptor set would refuse.
     pub fn pipe(&mut self, id: &str, fd: i32) {
+        if self.ends == Ends::Alone {
+            return self.add("-chardev", format!("null,id={id}"));
+        }
         self.add("-add-fd", format!("fd={fd},set={fd}"));
         self.add(
             "-chardev",
             format!("file,id={id},path=/dev/fdset/{fd},append=on"),
         );
+    }
+
+    /// A character device that is an inherited socket.
+    pub fn socket(&mut self, id: &str, fd: i32) {
+        self.add(
+            "-chardev",
+            match self.ends {
+                Ends::Alone => format!("null,id={id}"),
+                _ => format!("socket,id={id},fd={fd}"),
+            },
+        );
+    }
+
+    /// The serial console.
+    pub fn console(&mut self) {
+        match &self.ends {
+            Ends::Here => self.pipe("log", fds::CONSOLE),
+            Ends::File(path) => {
+                let file = with_path("file,id=log,path=", path.as_os_str());
+                self.add("-chardev", file);
+            }
+            Ends::Terminal | Ends::Alone => return self.add("-serial", "mon:stdio"),
+        }
+        self.add("-serial", "chardev:log");
     }
 }
 

@@ -39,7 +39,12 @@ impl Args {
             }
         }
         let file = format!("if=none,id={id},format=qcow2,{CACHE},file=");
-        self.add("-drive", with_path(&file, drive.file.as_os_str()));
+        let mut file = with_path(&file, drive.file.as_os_str());
+        if let Some(options) = self.drive_options.as_ref().filter(|_| drive.primary) {
+            file.push(",");
+            file.push(options);
+        }
+        self.add("-drive", file);
     }
 
     /// A disk that the guest reaches on several paths, each with a controller of its own.

@@ -26,8 +26,9 @@ impl Args {
                     )
                 }
                 Transport::NineP => {
+                    let readonly = if mount.writable { "" } else { ",readonly=on" };
                     let options = format!(
-                        "local,id=mount{index},security_model=none,readonly=on,multidevs=remap,path="
+                        "local,id=mount{index},security_model=none{readonly},multidevs=remap,path="
                     );
                     self.add("-fsdev", with_path(&options, mount.host.as_os_str()));
                     let device = self.arch.virtio("9p");

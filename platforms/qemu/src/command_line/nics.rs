@@ -1,16 +1,26 @@
 //! Network interfaces.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use kolea_model::MachineSpec;
 
-use super::args::Args;
+use super::args::{Args, with_path};
 use crate::arch::Arch;
+use crate::by_hand::Netboot;
 use crate::hardware::PrivateNic;
+
+/// Where the network is among what the firmware boots from: disks have the numbers before it.
+const NETBOOT: u32 = 9;
 
 impl Args {
     /// All network interfaces.
-    pub fn nics(&mut self, spec: &MachineSpec, private: Option<&PrivateNic>) {
+    pub fn nics(
+        &mut self,
+        spec: &MachineSpec,
+        private: Option<&PrivateNic>,
+        netboot: Option<&Netboot>,
+    ) {
         let restrict = if spec.internet { "" } else { ",restrict=on" };
         let mut primary = "user,id=eth0".to_owned();
         if let Some(network) = &spec.usernet {
@@ -23,9 +33,17 @@ impl Args {
             let _infallible = write!(primary, ",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
         }
         let _infallible = write!(primary, ",hostname={}{restrict}", spec.hostname);
+        let mut primary = OsString::from(primary);
+        let mut boot = String::new();
+        if let Some(Netboot { dir, file }) = netboot {
+            primary.push(with_path(",tftp=", dir.as_os_str()));
+            primary.push(with_path(",bootfile=", file.as_ref()));
+            // After the disk, which the installer has something to boot from put on.
+            boot = format!(",bootindex={NETBOOT}");
+        }
         self.add("-netdev", primary);
         let device = self.arch.virtio("net");
-        self.add("-device", format!("{device},netdev=eth0"));
+        self.add("-device", format!("{device},netdev=eth0{boot}"));
         // Each on a network of its own. Tests know kola's addresses.
         for number in 1..=spec.nics {
             let (address, mac) = (30 + number, number - 1);
@@ -64,7 +82,7 @@ mod tests {
 
     fn line_on(arch: Arch, spec: &MachineSpec, private: Option<&PrivateNic>) -> String {
         let mut args = Args::new(arch);
-        args.nics(spec, private);
+        args.nics(spec, private, None);
         shell_quoted(OsStr::new("qemu"), &args.words)
     }
 
@@ -105,6 +123,23 @@ mod tests {
             line(&spec, None),
             "qemu -netdev user,id=eth0,net=192.168.76.0/24,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:0-:8080,\
              hostfwd=tcp:127.0.0.1:2049-:2049,hostname=qemu1,restrict=on -device virtio-net-pci,netdev=eth0"
+        );
+    }
+
+    #[test]
+    fn what_is_booted_from_the_network_comes_from_qemu_itself() {
+        let mut args = Args::new(Arch::X86_64);
+        let netboot = Netboot {
+            dir: "/srv/a,b".into(),
+            file: "pxelinux.0".to_owned(),
+        };
+        args.nics(&MachineSpec::default(), None, Some(&netboot));
+        let line = shell_quoted(OsStr::new("qemu"), &args.words);
+        assert!(
+            line.ends_with(
+                ",restrict=on,tftp=/srv/a,,b,bootfile=pxelinux.0 -device virtio-net-pci,netdev=eth0,bootindex=9"
+            ),
+            "{line}"
         );
     }
 

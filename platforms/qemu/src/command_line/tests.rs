@@ -50,6 +50,7 @@ pub fn inputs(arch: Arch, accelerator: Accelerator, uefi: bool) -> Inputs {
             }),
             ..Devices::default()
         },
+        by_hand: ByHand::default(),
     }
 }
 
@@ -356,6 +357,7 @@ fn mounting(numa: bool) -> MachineSpec {
     let mount = |host: &str, guest: &str| HostMount {
         host: host.into(),
         guest: guest.to_owned(),
+        writable: false,
     };
     MachineSpec {
         numa,
@@ -422,4 +424,48 @@ fn virtiofsd_sees_the_guests_memory() {
         assert_eq!(two.matches("memory-backend-memfd").count(), 2, "{two}");
         assert!(!two.contains("memory-backend=ram"), "{two}");
     }
+}
+
+#[test]
+fn a_machine_that_somebody_else_starts_needs_nothing_of_ours() {
+    let mut inputs = inputs(Arch::X86_64, Accelerator::Kvm, false);
+    inputs.by_hand = ByHand {
+        ends: Ends::Alone,
+        drive_options: Some("aio=io_uring".to_owned()),
+        args: vec!["-vga".into(), "std".into()],
+        ..ByHand::default()
+    };
+    let line = line(&spec(Firmware::Bios), &inputs);
+    assert!(!line.contains("fd="), "{line}");
+    assert!(!line.contains("fdset"), "{line}");
+    assert!(!line.contains("-mon "), "{line}");
+    assert!(
+        line.contains(",discard=unmap,file=/w/disk,,1.qcow2,aio=io_uring "),
+        "{line}"
+    );
+    // The ports are there, so that devices and units of the guest are what they are in tests.
+    for port in [
+        "mantlejournal",
+        "com.coreos.ignition.journal",
+        "kolea.agent",
+    ] {
+        assert!(line.contains(&format!("name={port}")), "{line}");
+    }
+    assert!(line.contains(" -serial mon:stdio "), "{line}");
+    assert!(line.ends_with(" -vga std"), "{line}");
+}
+
+#[test]
+fn a_console_goes_where_it_is_wanted() {
+    let mut inputs = inputs(Arch::X86_64, Accelerator::Kvm, false);
+    inputs.by_hand.ends = Ends::Terminal;
+    let terminal = line(&spec(Firmware::Bios), &inputs);
+    assert!(terminal.contains(" -serial mon:stdio"), "{terminal}");
+    assert!(terminal.contains("socket,id=qemu-qmp,fd=3"), "{terminal}");
+    inputs.by_hand.ends = Ends::File("/o/a,b.txt".into());
+    let file = line(&spec(Firmware::Bios), &inputs);
+    assert!(
+        file.contains("-chardev file,id=log,path=/o/a,,b.txt -serial chardev:log"),
+        "{file}"
+    );
 }

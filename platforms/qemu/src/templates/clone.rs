@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::save::load;
 use super::{Frozen, names};
+use crate::by_hand::ByHand;
 use crate::command_line::{self, Inputs, Memory};
 use crate::files;
 use crate::hardware::{self, Origin, Places};
@@ -53,6 +54,7 @@ pub async fn launch_clone(
         memory: memory.clone(),
         ignition_port: common.profile.ignition_journal_port.clone(),
         devices: hardware.devices,
+        by_hand: ByHand::default(),
     };
     let parts = Parts {
         id,

@@ -1,0 +1,233 @@
+//! `kolea qemuexec` on the fixture image: a command over SSH, the console, and the command that it prints.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::live::LiveRun;
+use support::{fixture, kolea, texts};
+
+/// How long a boot may take on a loaded machine without KVM.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn qemuexec(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = kolea();
+    LiveRun::configure(&mut command, root);
+    command
+        .current_dir(root)
+        .arg("qemuexec")
+        .arg(fixture())
+        .args(["--output-dir", "out"])
+        .args(arguments);
+    command
+}
+
+/// Nothing temporary is left.
+fn assert_nothing_left(root: &Path) {
+    let left: Vec<_> = fs::read_dir(root.join("tmp"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[test]
+fn a_command_runs_on_a_machine_as_the_flags_have_it() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let shared = root.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(
+        root.path().join("own.bu"),
+        "variant: fcos\nversion: 1.4.0\nstorage:\n  files:\n    - path: /etc/own\n      contents:\n        inline: mine\n",
+    )
+    .unwrap();
+    let command = "hostname; cat /etc/own; echo; lsblk -dno SERIAL,SIZE; grep -c . /proc/net/dev; \
+                   tr ' ' '\\n' </proc/cmdline | grep kolea; echo written | sudo tee /var/mnt/shared/file; \
+                   systemctl cat getty@.service | grep -o 'autologin [a-z]*'";
+    let bind = format!("{},/var/mnt/shared", shared.display());
+    let output = qemuexec(
+        root.path(),
+        &[
+            "--hostname",
+            "fred",
+            "-B",
+            "own.bu",
+            "-D",
+            "2G:serial=second",
+            "-m",
+            "1200",
+            "--additional-nics",
+            "1",
+            "--kargs",
+            "kolea.a=1",
+            "--kargs",
+            "kolea.b=2",
+            "--bind-rw",
+            &bind,
+            "--add-ignition",
+            "autologin",
+            "-x",
+            command,
+        ],
+    )
+    .output()
+    .unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let words: Vec<&str> = stdout.split_whitespace().collect();
+    let expected = [
+        "fred",
+        "mine",
+        "second",
+        "2G",
+        "primary-disk",
+        "4G",
+        // Two lines of headings, lo and two interfaces.
+        "5",
+        "kolea.a=1",
+        "kolea.b=2",
+        "written",
+        "autologin",
+        "core",
+    ];
+    assert_eq!(words, expected, "{stderr}");
+    assert_eq!(
+        fs::read_to_string(shared.join("file")).unwrap(),
+        "written\n"
+    );
+    assert!(stderr.contains("console.txt"), "{stderr}");
+    assert_nothing_left(root.path());
+}
+
+#[test]
+fn the_printed_command_boots_the_machine_again_and_again() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let output = qemuexec(
+        root.path(),
+        &["--print-command", "--add-ignition", "autologin"],
+    )
+    .output()
+    .unwrap();
+    let (line, stderr) = texts(&output);
+    assert!(output.status.success(), "{stderr}");
+    assert_nothing_left(root.path());
+    // What the first boot did is there in the second, in which Ignition does not run again.
+    for (enter, answer) in [
+        ("sudo touch /var/once; echo done $((40 + 2))", "done 42"),
+        (
+            "ls /var/once; echo done $((40 + 3))",
+            "/var/once\r\ndone 43",
+        ),
+    ] {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec {line}"));
+        let mut console = Console::open(shell);
+        console.wait_for("$ ");
+        console.enter(enter);
+        console.wait_for(answer);
+        console.enter("sudo poweroff");
+        assert!(console.end().success());
+    }
+}
+
+#[test]
+fn the_console_is_the_terminals_and_an_initramfs_that_fails_is_told() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    // No file system has that label: Ignition fails when it mounts it.
+    fs::write(
+        root.path().join("bad.ign"),
+        r#"{"ignition":{"version":"3.0.0"},"storage":{"filesystems":[{"device":"/dev/disk/by-label/nowhere","format":"ext4","path":"/srv"}]}}"#,
+    )
+    .unwrap();
+    let mut console = Console::open(qemuexec(
+        root.path(),
+        &["-i", "bad.ign", "--propagate-initramfs-failure"],
+    ));
+    console.wait_for("systemd");
+    let status = console.end();
+    assert_eq!(status.code(), Some(1), "{}", console.seen());
+    let said = console.seen();
+    assert!(
+        said.contains("the machine cannot go on: Ignition failed in the initramfs: failed to"),
+        "{said}"
+    );
+    assert_nothing_left(root.path());
+}
+
+/// A program whose standard input and output are a guest's console.
+struct Console {
+    child: Child,
+    output: std::process::ChildStdout,
+    seen: Vec<u8>,
+    /// What was seen before is not waited for again.
+    from: usize,
+}
+
+impl Console {
+    fn open(mut command: Command) -> Console {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        Console {
+            child,
+            output,
+            seen: Vec::new(),
+            from: 0,
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        let began = Instant::now();
+        let mut buffer = [0; 4096];
+        loop {
+            let new = String::from_utf8_lossy(&self.seen[self.from..]).into_owned();
+            if new.contains(text) {
+                self.from = self.seen.len();
+                return;
+            }
+            let count = self.output.read(&mut buffer).unwrap();
+            assert!(
+                count > 0,
+                "the console ended before {text:?}: {}",
+                self.seen()
+            );
+            assert!(began.elapsed() < PATIENCE, "no {text:?}: {}", self.seen());
+            self.seen.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    fn enter(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(format!("{line}\n").as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    /// Reads to the end, standard error too.
+    fn end(&mut self) -> std::process::ExitStatus {
+        self.output.read_to_end(&mut self.seen).unwrap();
+        let mut errors = self.child.stderr.take().unwrap();
+        errors.read_to_end(&mut self.seen).unwrap();
+        self.child.wait().unwrap()
+    }
+
+    fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
