@@ -193,6 +193,15 @@ impl Settings {
         }
     }
 
+    /// Why there is no live ISO, if there is none that can be used.
+    pub fn why_no_iso(&self) -> Option<String> {
+        match self.live_iso() {
+            Ok(Some(_)) => None,
+            Ok(None) => Some("name one by --qemu-iso".to_owned()),
+            Err(failure) => Some(format!("{:#}", failure.error)),
+        }
+    }
+
     /// The image: the one that was named, or the build's; none if there is neither. On platform `qemu-iso` it is the live ISO.
     pub fn image(&self) -> Result<Option<PathBuf>, Failure> {
         if self.boot_from().is_some() {

@@ -163,6 +163,12 @@ fn an_image_that_cannot_be_used_says_what_to_do() {
     assert!(workdir.refused(&["run"]).contains("xz --decompress --keep"));
     workdir.meta("nestos", &json!({"live-iso": {"path": "nestos.iso"}}));
     assert!(workdir.refused(&["run"]).contains("has no artefact `qemu`"));
+    // Who needs no live ISO does not miss it.
+    let plan = workdir.plan(&[]);
+    assert!(
+        plan.contains("no live ISO: build") && plan.contains("has lost its artefact `live-iso`"),
+        "{plan}"
+    );
     assert!(
         workdir
             .refused(&["run", "--build", "-1"])

@@ -90,12 +90,11 @@ fn decisions(invocation: &Invocation, args: &ListArgs) -> Result<(String, ExitCo
         .iter()
         .filter_map(|test| Some((test.name.clone(), suite.refusal(test)?)))
         .collect();
-    let iso = !matches!(settings.live_iso(), Ok(None));
     let decide = |(test, decision): (TestCase, Decision)| {
         if decision != Decision::Run {
             return (test, decision);
         }
-        let decision = if let Some(reason) = unsupported(&test, &settings, iso) {
+        let decision = if let Some(reason) = unsupported(&test, &settings) {
             Decision::Skip(reason)
         } else if let Some(why) = refusals.get(test.copy_of.as_ref().unwrap_or(&test.name)) {
             Decision::Refuse(why.clone())

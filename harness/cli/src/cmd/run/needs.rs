@@ -13,11 +13,13 @@ use crate::build::Build;
 use crate::program::warn;
 use crate::settings::Settings;
 
-/// Why no machine of this version, on this host, or of this run is what the test asks for. `iso`: whether there is a live ISO.
-pub fn unsupported(test: &TestCase, settings: &Settings, iso: bool) -> Option<SkipReason> {
-    if test.needs.boot_from.is_some() && !iso {
+/// Why no machine of this version, on this host, or of this run is what the test asks for.
+pub fn unsupported(test: &TestCase, settings: &Settings) -> Option<SkipReason> {
+    if test.needs.boot_from.is_some()
+        && let Some(why) = settings.why_no_iso()
+    {
         return Some(SkipReason::Deselected {
-            rule: "no live ISO: name one by --qemu-iso".to_owned(),
+            rule: format!("no live ISO: {why}"),
         });
     }
     let arch = &settings.selection.arch;
@@ -52,11 +54,9 @@ pub fn set_aside(selected: &mut Selected, settings: &Settings) -> Result<(), Fai
     let mut lacking = BTreeSet::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
     let mut unread = 0;
-    // One that cannot be used is an error for those who need it.
-    let iso = !matches!(settings.live_iso(), Ok(None));
     let arch = &settings.selection.arch;
     for test in std::mem::take(&mut selected.run) {
-        let Some(reason) = unsupported(&test, settings, iso) else {
+        let Some(reason) = unsupported(&test, settings) else {
             run.push(test);
             continue;
         };
