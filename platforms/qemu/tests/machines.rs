@@ -93,6 +93,17 @@ fn processes(word: &str) -> Vec<Pid> {
     found
 }
 
+/// The swtpm processes whose state is below a directory. They have nothing of it on their command line.
+fn tpms(dir: &Path) -> Vec<Pid> {
+    let mut found = processes("--tpmstate");
+    found.retain(|pid| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let mut paths = open.into_iter().flatten().flatten();
+        paths.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|path| path.starts_with(dir)))
+    });
+    found
+}
+
 fn entries(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir)
         .unwrap()
@@ -107,6 +118,7 @@ async fn a_machine_leaves_its_artefacts_and_nothing_else() {
     let bench = bench().await;
     let machine = bench.launch().await;
     assert_eq!(processes(machine.id()).len(), 1);
+    assert_eq!(tpms(bench.dir.path()).len(), 1);
     assert_eq!(
         machine.dir(),
         bench.dir.path().join("out").join(machine.id())
@@ -119,6 +131,7 @@ async fn a_machine_leaves_its_artefacts_and_nothing_else() {
     assert_eq!(machine.stop().await, "stopped by kolea");
     assert_eq!(machine.down().await.kind, DownKind::Stopped);
     assert!(processes(machine.id()).is_empty());
+    assert!(tpms(bench.dir.path()).is_empty());
     // The BIOS may have come to say something, or not.
     let mut left = entries(machine.dir());
     left.retain(|name| name != "console.txt");
@@ -148,6 +161,24 @@ async fn a_killed_qemu_is_noticed_by_whoever_waits() {
     assert_eq!(down.message, "QEMU was killed by signal 9 (SIGKILL)");
     assert_eq!(timeout(PATIENCE, lines.recv()).await.unwrap(), None::<Line>);
     assert_eq!(machine.stop().await, down.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_tpm_dies_is_down() {
+    let bench = bench().await;
+    let machine = bench.launch().await;
+    for pid in tpms(bench.dir.path()) {
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+    let down = timeout(PATIENCE, machine.down()).await.unwrap();
+    assert_eq!(down.kind, DownKind::Died);
+    assert!(
+        down.message.contains("swtpm, the machine's TPM, ended ("),
+        "{}",
+        down.message
+    );
+    machine.stop().await;
+    assert_eq!(bench.platform.close().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +215,13 @@ async fn a_dropped_launch_or_machine_takes_its_process_along() {
     let id = machine.id().to_owned();
     drop(machine);
     wait_until_gone(&id).await;
+    // Nothing waits for what a dropped machine has left but this.
+    let gone = async {
+        while !tpms(bench.dir.path()).is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
     assert_eq!(bench.platform.close().await, Vec::<String>::new());
 }
 
