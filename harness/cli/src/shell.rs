@@ -115,11 +115,10 @@ fn plain(text: &str) -> String {
 }
 
 /// How the terminal was set: an `ssh` that is killed leaves it raw.
-pub struct Mode(Termios);
+struct Mode(Termios);
 
 impl Mode {
-    /// As it is now; none if standard input is no terminal.
-    pub fn save() -> Option<Mode> {
+    fn save() -> Option<Mode> {
         tcgetattr(io::stdin()).ok().map(Mode)
     }
 }

@@ -1,4 +1,4 @@
-//! What flags make of every machine, as it is seen inside one: in one boot, since none of that can be cloned.
+//! What flags make of every machine, and a tag of one, as it is seen inside: none of that can be cloned.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,11 +17,17 @@ done
 # The root file system has grown with the disk.
 (($(df --output=size --block-size=1M / | tail -n 1) > 5 * 1024))"#;
 
+/// A test whose machine has another firmware than the run's.
+const SECURE: &str = r#"set -euo pipefail
+# Four bytes of attributes come before the value; the file cannot be sought in.
+[[ $(cat /sys/firmware/efi/efivars/SecureBoot-* | tail -c +5 | od -A n -t u1 | tr -d ' ') == 1 ]]"#;
+
 #[test]
 fn flags_change_every_machine() {
     let root = tempfile::tempdir().unwrap();
     let tree = root.path().join("flags");
     write_test(&tree, "inside", "## kola:\n##   exclusive: true", INSIDE);
+    write_test(&tree, "secure", "## kola:\n##   tags: secure-boot", SECURE);
     let flags = ["--qemu-multipath", "--qemu-512e", "--qemu-size", "6G"];
     let mut run = LiveRun::start(&tree, &[&flags[..], &["ext.*"]].concat());
     run.passes();

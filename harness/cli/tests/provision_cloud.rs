@@ -13,7 +13,8 @@ const EXCLUSIVE: &str = "## kola:\n##   exclusive: true";
 
 /// Says who provisioned the machine.
 const WHO: &str = r#"set -euo pipefail
-! compgen -G '/run/ignition*' && [[ ! -e /usr/bin/ignition ]]
+if compgen -G '/run/ignition*'; then exit 1; fi
+[[ ! -e /usr/lib/dracut/modules.d/30ignition ]]
 has() { if [[ -e $2 ]]; then echo "$1=yes"; else echo "$1=no"; fi; }
 has credentials /run/credentials/@system/tmpfiles.extra
 has cloud-init /var/lib/cloud/instances/kolea/user-data.txt

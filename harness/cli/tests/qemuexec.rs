@@ -1,4 +1,4 @@
-//! `kolea qemuexec` on the fixture image: a command over SSH, the console, and the command that it prints.
+//! `kolea qemuexec` on the fixture image: a command and a shell over SSH, the console, and the command that it prints.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,7 +7,8 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use support::live::LiveRun;
@@ -48,9 +49,14 @@ fn a_command_runs_on_a_machine_as_the_flags_have_it() {
     )
     .unwrap();
     let command = "hostname; cat /etc/own; echo; lsblk -dno SERIAL,SIZE; grep -c . /proc/net/dev; \
-                   tr ' ' '\\n' </proc/cmdline | grep kolea; echo written | sudo tee /var/mnt/shared/file; \
+                   tr ' ' '\\n' </proc/cmdline | grep kolea | sort; ip -4 -o address show | grep -o '192.168.76.[0-9]*/'; \
+                   touch /var/mnt/read/file || cat /var/mnt/read/given; echo written | sudo tee /var/mnt/shared/file; \
                    systemctl cat getty@.service | grep -o 'autologin [a-z]*'";
     let bind = format!("{},/var/mnt/shared", shared.display());
+    let given = root.path().join("given");
+    fs::create_dir(&given).unwrap();
+    fs::write(given.join("given"), "given\n").unwrap();
+    let read = format!("{},/var/mnt/read", given.display());
     let output = qemuexec(
         root.path(),
         &[
@@ -68,6 +74,12 @@ fn a_command_runs_on_a_machine_as_the_flags_have_it() {
             "kolea.a=1",
             "--kargs",
             "kolea.b=2",
+            "--firstbootkargs",
+            "kolea.first",
+            "--usernet-addr",
+            "192.168.76.0/24",
+            "--bind-ro",
+            &read,
             "--bind-rw",
             &bind,
             "--add-ignition",
@@ -92,6 +104,9 @@ fn a_command_runs_on_a_machine_as_the_flags_have_it() {
         "5",
         "kolea.a=1",
         "kolea.b=2",
+        "kolea.first",
+        "192.168.76.15/",
+        "given",
         "written",
         "autologin",
         "core",
@@ -127,7 +142,7 @@ fn the_printed_command_boots_the_machine_again_and_again() {
     ] {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("exec {line}"));
-        let mut console = Console::open(shell);
+        let mut console = Console::open(&shell);
         console.wait_for("$ ");
         console.enter(enter);
         console.wait_for(answer);
@@ -145,7 +160,7 @@ fn the_console_is_the_terminals_and_an_initramfs_that_fails_is_told() {
         r#"{"ignition":{"version":"3.0.0"},"storage":{"filesystems":[{"device":"/dev/disk/by-label/nowhere","format":"ext4","path":"/srv"}]}}"#,
     )
     .unwrap();
-    let mut console = Console::open(qemuexec(
+    let mut console = Console::open(&qemuexec(
         root.path(),
         &["-i", "bad.ign", "--propagate-initramfs-failure"],
     ));
@@ -160,49 +175,85 @@ fn the_console_is_the_terminals_and_an_initramfs_that_fails_is_told() {
     assert_nothing_left(root.path());
 }
 
-/// A program whose standard input and output are a guest's console.
+/// A shell over SSH, and another one when the machine has been rebooted from it.
+#[test]
+fn a_shell_is_opened_again_after_a_reboot() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mut console = Console::open(&qemuexec(root.path(), &["--devshell"]));
+    console.wait_for("ready after");
+    console.enter("hostname; echo $((40 + 2))");
+    console.wait_for("cosa-devsh\n42");
+    console.enter("sudo systemctl reboot");
+    console.wait_for("the connection is lost");
+    console.wait_for("ready after");
+    console.enter("uptime -p; echo $((40 + 3)); exit");
+    console.wait_for("43");
+    assert!(console.end().success(), "{}", console.seen());
+    assert_nothing_left(root.path());
+}
+
+/// A program whose standard input and output are a guest's console, or a shell on it; what it says itself is among that.
 struct Console {
     child: Child,
-    output: std::process::ChildStdout,
+    pieces: Receiver<Vec<u8>>,
     seen: Vec<u8>,
     /// What was seen before is not waited for again.
     from: usize,
 }
 
 impl Console {
-    fn open(mut command: Command) -> Console {
-        let mut child = command
+    fn open(command: &Command) -> Console {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$@\" 2>&1", "sh"]);
+        shell.arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(key, value),
+                None => shell.env_remove(key),
+            };
+        }
+        if let Some(dir) = command.get_current_dir() {
+            shell.current_dir(dir);
+        }
+        let mut child = shell
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = child.stdout.take().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let (sender, pieces) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
         Console {
             child,
-            output,
+            pieces,
             seen: Vec::new(),
             from: 0,
         }
     }
 
     fn wait_for(&mut self, text: &str) {
-        let began = Instant::now();
-        let mut buffer = [0; 4096];
+        let end = Instant::now() + PATIENCE;
         loop {
-            let new = String::from_utf8_lossy(&self.seen[self.from..]).into_owned();
-            if new.contains(text) {
-                self.from = self.seen.len();
+            let new = &self.seen[self.from..];
+            let found = new
+                .windows(text.len())
+                .position(|part| part == text.as_bytes());
+            if let Some(at) = found {
+                self.from += at + text.len();
                 return;
             }
-            let count = self.output.read(&mut buffer).unwrap();
-            assert!(
-                count > 0,
-                "the console ended before {text:?}: {}",
-                self.seen()
-            );
-            assert!(began.elapsed() < PATIENCE, "no {text:?}: {}", self.seen());
-            self.seen.extend_from_slice(&buffer[..count]);
+            let left = end.saturating_duration_since(Instant::now());
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => self.seen.extend(piece),
+                Err(error) => panic!("no {text:?} ({error}): {}", self.seen()),
+            }
         }
     }
 
@@ -212,12 +263,17 @@ impl Console {
         input.flush().unwrap();
     }
 
-    /// Reads to the end, standard error too.
-    fn end(&mut self) -> std::process::ExitStatus {
-        self.output.read_to_end(&mut self.seen).unwrap();
-        let mut errors = self.child.stderr.take().unwrap();
-        errors.read_to_end(&mut self.seen).unwrap();
-        self.child.wait().unwrap()
+    /// Reads to the end.
+    fn end(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => self.seen.extend(piece),
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("no end: {}", self.seen()),
+            }
+        }
     }
 
     fn seen(&self) -> String {

@@ -102,7 +102,7 @@ pub struct HostMount {
     /// Where the guest has it: an absolute path.
     pub guest: String,
     /// Whether the guest may write to it. No test can ask for that, `kolea qemuexec --bind-rw` can.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writable: bool,
 }
 

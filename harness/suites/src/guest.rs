@@ -91,18 +91,24 @@ pub async fn interface_with_address(
     )))
 }
 
-/// A command that tries to connect, by that interface if one is given: it succeeds if somebody accepts within a few seconds.
-pub fn connect(host: impl Display, port: u16, interface: Option<&str>) -> String {
+/// A command that tries to connect, by that interface if one is given, and prints what the server says first: it succeeds if
+/// that comes within so many seconds.
+pub fn connect(host: impl Display, port: u16, interface: Option<&str>, seconds: u32) -> String {
     match interface {
-        // Reads what the server says first; that it is given up then is no error.
+        // That the server is given up then is no error.
         Some(name) => format!(
-            "test \"$(sudo curl --silent --max-time 3 --interface {name} telnet://{host}:{port} </dev/null | head -c 4)\" = SSH-"
+            "test \"$(sudo curl --silent --max-time {seconds} --interface {name} telnet://{host}:{port} </dev/null | head -c 4)\" = SSH-"
         ),
         None => format!(
-            "timeout 4 bash -c 'exec 3<>/dev/tcp/{host}/{port} && read -r line <&3 && echo \"$line\"'"
+            "timeout {seconds} bash -c 'exec 3<>/dev/tcp/{host}/{port} && read -r line <&3 && echo \"$line\"'"
         ),
     }
 }
+
+/// How long a connection may take that is to come about, in seconds: emulated guests are slow.
+pub const SLOW: u32 = 60;
+/// How long one is tried that is not to come about, in seconds.
+const VAIN: u32 = 4;
 
 /// Fails if somebody accepts a connection to there.
 pub async fn unless_reached(
@@ -112,7 +118,7 @@ pub async fn unless_reached(
     interface: Option<&str>,
 ) -> TestResult {
     let by = interface.map_or_else(String::new, |name| format!(" by {name}"));
-    let output = context.ssh(&connect(&host, port, interface)).await?;
+    let output = context.ssh(&connect(&host, port, interface, VAIN)).await?;
     expect(
         output.status != 0,
         format!("{host}:{port} can be reached{by}, which the network should not allow"),

@@ -1,5 +1,5 @@
-//! The suite `iso`: live ISOs, and what is installed from them. Names are those of kola's and nosa's `testiso`, and as there, the
-//! parts of a name say what the scenario is.
+//! The suite `iso`: live ISOs, and what is installed from them. Names are those of nosa's `testiso`, where it has the scenario, and as
+//! there, the parts of a name say what the scenario is.
 
 mod install;
 mod live;

@@ -6,7 +6,7 @@ use kolea_model::{HostForward, MachineNeeds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::guest::{HOST, expect, interface_with_address, unless_reached, wait_for};
+use crate::guest::{HOST, SLOW, connect, expect, interface_with_address, unless_reached, wait_for};
 
 /// The test.
 pub const TEST: NativeTest = NativeTest {
@@ -40,6 +40,14 @@ async fn run(context: TestContext) -> TestResult {
         let reason = "the machine's SSH port is not forwarded from this host";
         return Err(TestFailure::Skipped(reason.to_owned()));
     };
+    if context.ssh("command -v curl").await?.status != 0 {
+        let reason = "the image has no curl, which can be told by which interface it goes";
+        return Err(TestFailure::Skipped(reason.to_owned()));
+    }
+    // What finds nobody below finds the guest's own server.
+    context
+        .check_ok(&connect("127.0.0.1", 22, Some("lo"), SLOW))
+        .await?;
     interface_with_address(&context, PRIMARY.0, PRIMARY.1).await?;
     for (mac, address) in ADDITIONAL {
         let name = interface_with_address(&context, mac, address).await?;

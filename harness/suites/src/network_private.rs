@@ -8,7 +8,7 @@ use kolea_machine::{Cable, NativeTest, TestContext, TestFailure, TestResult};
 use kolea_model::MachineNeeds;
 use tokio::try_join;
 
-use crate::guest::{HOST, connect, expect, interface_with_address, unless_reached};
+use crate::guest::{HOST, SLOW, connect, expect, interface_with_address, unless_reached};
 
 /// The test.
 pub const TEST: NativeTest = NativeTest {
@@ -129,7 +129,7 @@ fn host_name(context: &TestContext, machine: u32) -> Result<String, TestFailure>
 /// A connection by TCP carries data.
 async fn reaches(context: &TestContext, machine: u32) -> TestResult {
     let address = context.network()?.address(machine);
-    let banner = context.check_ok(&connect(address, SSH, None)).await?;
+    let banner = context.check_ok(&connect(address, SSH, None, SLOW)).await?;
     expect(
         banner.starts_with("SSH-"),
         format!("{address} says {banner:?}, which is no SSH server"),

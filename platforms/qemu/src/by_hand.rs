@@ -11,7 +11,7 @@ pub enum Ends {
     Here,
     /// The console, and QEMU's monitor behind it (`-serial mon:stdio`), on our own standard input and output; the rest here.
     Terminal,
-    /// The console in that file; the rest here.
+    /// All of them here; the console is kept in that file rather than among the artefacts.
     File(PathBuf),
     /// The console on QEMU's standard input and output, the rest nowhere: somebody else starts QEMU.
     Alone,

@@ -83,9 +83,9 @@ impl Inherited {
         fds::OTHERS.saturating_add(number)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// All of them with their numbers.

@@ -17,7 +17,7 @@ use kolea_machine::{
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::command_line::Memory;
+use crate::command_line::{Accelerator, Memory};
 use crate::files::SharedFiles;
 use crate::pumps::Drain;
 use crate::qmp::Qmp;
@@ -33,9 +33,18 @@ const DEATH_NOTICE: Duration = Duration::from_millis(500);
 /// How long a silent guest is tried before it is listened to again.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// How long a guest may go on refusing our key. One that boots lets nobody in but root until it is done with that, and emulated
-/// guests are slow.
+/// How long a guest may go on refusing our key. One that boots lets nobody in but root until it is done with that.
 const LOCKED_OUT: Duration = Duration::from_secs(120);
+/// How much longer emulated guests may.
+const EMULATED: u32 = 5;
+
+/// How long a guest may go on refusing our key.
+pub fn locked_out(accelerator: Accelerator) -> Duration {
+    match accelerator {
+        Accelerator::Kvm => LOCKED_OUT,
+        Accelerator::Tcg => LOCKED_OUT * EMULATED,
+    }
+}
 
 /// Has the process killed when it is dropped.
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub struct QemuMachine {
     /// Held while a connection is made that nobody asked for before.
     pub(crate) connecting: tokio::sync::Mutex<()>,
     pub(crate) last_error: LastError,
+    /// How long the guest may go on refusing our key.
+    pub(crate) locked_out: Duration,
     pub(crate) steps: Steps,
     pub(crate) agent: Arc<AgentChannel>,
     pub(crate) qmp: Qmp,
@@ -198,7 +209,7 @@ impl QemuMachine {
         if self.provisioning == Provisioning::Ignition {
             return std::future::pending().await;
         }
-        self.last_error.locked_out(LOCKED_OUT).await;
+        self.last_error.locked_out(self.locked_out).await;
         MachineError::Guest(format!(
             "the image does not let us in as user `{}`: its SSH server goes on refusing our key; {}",
             self.target.user,

@@ -24,7 +24,7 @@ use crate::files::{MachineFiles, SharedFiles};
 use crate::hardware::Inherited;
 use crate::helper::Helper;
 use crate::launch::Common;
-use crate::machine::{Leash, QemuMachine, Taps};
+use crate::machine::{self, Leash, QemuMachine, Taps};
 use crate::oom::OomCounters;
 use crate::process;
 use crate::pumps::{self, Artifact, JournalState, Listeners, Tail};
@@ -132,7 +132,11 @@ pub async fn start(
         parts.journal,
     );
     let whole = journal.whole();
-    let console = pumps::Console::new(artifact("console.txt"), listeners.clone());
+    let kept = match &common.by_hand.ends {
+        Ends::File(path) => Artifact::new(path.clone()),
+        _ => artifact("console.txt"),
+    };
+    let console = pumps::Console::new(kept, listeners.clone());
     let dump = parts.dir.join("ignition-virtio-dump.txt");
     let ignition = pumps::Ignition::new(Artifact::new(dump), listeners.clone());
     let mut drains = Vec::new();
@@ -190,6 +194,7 @@ pub async fn start(
         session: Mutex::new(None),
         connecting: tokio::sync::Mutex::default(),
         last_error: LastError::default(),
+        locked_out: machine::locked_out(common.accelerator),
         steps: parts.steps,
         agent,
         qmp,

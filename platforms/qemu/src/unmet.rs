@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_mounts_and_nodes_can_be_had_and_nics_not() {
+    fn disks_mounts_and_nodes_can_be_had_and_nics() {
         let mut needs = MachineNeeds {
             disk_gib: Some(10),
             primary_disk: Some(DiskSpec {

@@ -4,22 +4,23 @@ mod config;
 mod devshell;
 mod fatal;
 mod plan;
+mod terminal;
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use kolea_machine::{DownKind, LaunchRequest, Machine, MachineError, Platform};
+use kolea_machine::{DownKind, LaunchRequest, Machine, MachineError, Platform, Provisioning};
 use kolea_model::ExitCode;
 use kolea_qemu::{Ends, QemuPlatform};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::plan::Plan;
+use self::terminal::Terminal;
 use super::{Failure, Outcome};
 use crate::args::{Invocation, QemuexecArgs, SuiteArgs};
 use crate::output_dir::OutputDir;
 use crate::program::{Program, say};
 use crate::settings::Settings;
-use crate::shell::Mode;
 
 /// Runs the subcommand.
 pub fn main(invocation: &Invocation, args: &QemuexecArgs) -> Outcome {
@@ -29,13 +30,15 @@ pub fn main(invocation: &Invocation, args: &QemuexecArgs) -> Outcome {
         .map(|image| image.display().to_string())
         .collect();
     let settings = Settings::resolve(invocation, &words, &SuiteArgs::default())?;
+    if let Some(word) = settings.selection.patterns.first() {
+        return Err(Failure::usage(anyhow!(
+            "{word} is no image: it does not exist, or another one is named by --qemu-image"
+        )));
+    }
     let plan = Plan::new(invocation, &settings, args)?;
-    let output_path = match &settings.output.dir {
-        Some(path) => path.clone(),
-        None => {
-            OutputDir::default_path(&settings.output.parent, "qemuexec").map_err(Failure::usage)?
-        }
-    };
+    // A QEMU that is killed leaves the terminal as it was using it. Dropped when all is over.
+    let _terminal =
+        (plan.shell || plan.options.by_hand.ends == Ends::Terminal).then(Terminal::save);
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let outcome = runtime.block_on(async {
@@ -49,6 +52,11 @@ pub fn main(invocation: &Invocation, args: &QemuexecArgs) -> Outcome {
             .check_image([&plan.needs])
             .await
             .map_err(Failure::usage)?;
+        let output_path = match &settings.output.dir {
+            Some(path) => path.clone(),
+            None => OutputDir::default_path(&settings.output.parent, "qemuexec")
+                .map_err(Failure::usage)?,
+        };
         let output = OutputDir::prepare(&output_path).map_err(Failure::usage)?;
         let outcome = machine(&platform, &plan, &output.path, args).await;
         platform.close().await;
@@ -81,8 +89,6 @@ async fn machine(platform: &QemuPlatform, plan: &Plan, dir: &Path, args: &Qemuex
         return Ok(ExitCode::Pass);
     }
     let mut signals = Signals::new().context("cannot catch signals")?;
-    // A QEMU that is killed leaves the terminal raw.
-    let _mode = Mode::save();
     let ends = &plan.options.by_hand.ends;
     if *ends == Ends::Terminal {
         tell("the guest's console follows; Ctrl-A X ends the machine, Ctrl-A H shows more");
@@ -104,9 +110,13 @@ async fn attend(machine: &dyn Machine, plan: &Plan, args: &QemuexecArgs) -> Outc
     let watch = args.propagate_initramfs_failure || plan.shell;
     let work = async {
         if plan.shell {
-            devshell::run(machine, args.ssh_command.as_deref()).await
+            let console = match &plan.options.by_hand.ends {
+                Ends::File(path) => path.clone(),
+                _ => machine.dir().join("console.txt"),
+            };
+            devshell::run(machine, &console, args.ssh_command.as_deref()).await
         } else {
-            ended(machine).await
+            ended(machine, plan).await
         }
     };
     tokio::select! {
@@ -119,12 +129,28 @@ async fn attend(machine: &dyn Machine, plan: &Plan, args: &QemuexecArgs) -> Outc
 }
 
 /// Waits for the machine's end.
-async fn ended(machine: &dyn Machine) -> Outcome {
-    let down = machine.down().await;
+async fn ended(machine: &dyn Machine, plan: &Plan) -> Outcome {
+    let rest = async {
+        // What Ignition does not bring comes over SSH, when that is there.
+        if plan.options.provisioning != Provisioning::Ignition
+            && let Err(error) = machine.wait_ready(None).await
+        {
+            tell(error);
+        }
+        std::future::pending::<()>().await;
+    };
+    let down = tokio::select! {
+        down = machine.down() => down,
+        () = rest => return Ok(ExitCode::Pass),
+    };
     match down.kind {
         DownKind::PoweredOff => Ok(ExitCode::Pass),
         // By its monitor, where whoever asks for that knows what they do.
-        DownKind::Died if down.message == "QEMU ended by itself with status 0" => {
+        DownKind::Died
+            if down
+                .message
+                .starts_with("QEMU ended by itself with status 0") =>
+        {
             Ok(ExitCode::Pass)
         }
         _ => Err(Failure::from(anyhow!("{}", down.message))),

@@ -37,7 +37,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub struct LastError {
     last: Arc<Mutex<Option<Cow<'static, str>>>>,
-    refused: Arc<watch::Sender<()>>,
+    refusing: Arc<watch::Sender<bool>>,
 }
 
 impl LastError {
@@ -47,17 +47,24 @@ impl LastError {
         last.as_deref().map(str::to_owned)
     }
 
-    /// Waits until the guest refuses our key once more, and then for `patience`: a guest that boots may refuse everybody for a
-    /// while. Meant to be raced against the waiting for the guest.
+    /// Waits until the guest has refused our key, and nothing else has come in between, for `patience`: a guest that boots may
+    /// refuse everybody for a while, and one that goes down, too. Meant to be raced against the waiting for the guest.
     pub async fn locked_out(&self, patience: Duration) {
-        let _sender_lives = self.refused.subscribe().changed().await;
-        tokio::time::sleep(patience).await;
+        let mut refusing = self.refusing.subscribe();
+        loop {
+            // The sender lives as long as we do.
+            drop(refusing.wait_for(|refusing| *refusing).await);
+            let stops = refusing.wait_for(|refusing| !*refusing);
+            if tokio::time::timeout(patience, stops).await.is_err() {
+                return;
+            }
+        }
     }
 
     fn set(&self, error: Cow<'static, str>) {
-        if error.starts_with(KEY_REFUSED) {
-            self.refused.send_replace(());
-        }
+        let refused = error.starts_with(KEY_REFUSED);
+        self.refusing
+            .send_if_modified(|refusing| std::mem::replace(refusing, refused) != refused);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }

@@ -68,14 +68,12 @@ impl Args {
     /// The serial console.
     pub fn console(&mut self) {
         match &self.ends {
-            Ends::Here => self.pipe("log", fds::CONSOLE),
-            Ends::File(path) => {
-                let file = with_path("file,id=log,path=", path.as_os_str());
-                self.add("-chardev", file);
+            Ends::Here | Ends::File(_) => {
+                self.pipe("log", fds::CONSOLE);
+                self.add("-serial", "chardev:log");
             }
-            Ends::Terminal | Ends::Alone => return self.add("-serial", "mon:stdio"),
+            Ends::Terminal | Ends::Alone => self.add("-serial", "mon:stdio"),
         }
-        self.add("-serial", "chardev:log");
     }
 }
 

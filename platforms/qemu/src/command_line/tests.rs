@@ -456,16 +456,10 @@ fn a_machine_that_somebody_else_starts_needs_nothing_of_ours() {
 }
 
 #[test]
-fn a_console_goes_where_it_is_wanted() {
+fn a_console_on_the_terminal_leaves_us_the_rest() {
     let mut inputs = inputs(Arch::X86_64, Accelerator::Kvm, false);
     inputs.by_hand.ends = Ends::Terminal;
     let terminal = line(&spec(Firmware::Bios), &inputs);
     assert!(terminal.contains(" -serial mon:stdio"), "{terminal}");
     assert!(terminal.contains("socket,id=qemu-qmp,fd=3"), "{terminal}");
-    inputs.by_hand.ends = Ends::File("/o/a,b.txt".into());
-    let file = line(&spec(Firmware::Bios), &inputs);
-    assert!(
-        file.contains("-chardev file,id=log,path=/o/a,,b.txt -serial chardev:log"),
-        "{file}"
-    );
 }

@@ -83,6 +83,7 @@ fn for_ignition(args: &QemuexecArgs) -> Option<&'static str> {
         ("--inject-ignition", args.inject_ignition),
         ("--ignition-direct", args.ignition_direct),
         ("--hostname", args.hostname.is_some()),
+        ("--devshell-console", args.devshell_console),
         ("--firstbootkargs", args.firstbootkargs.is_some()),
     ];
     let given = flags.into_iter().find(|(_, given)| *given);

@@ -1,12 +1,14 @@
 //! `--devshell`: a shell over SSH, by the system's own `ssh`, for as long as the machine is there.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use kolea_machine::{BootId, DownKind, Machine, MachineError};
 use kolea_model::ExitCode;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::super::{Failure, Outcome};
 use super::tell;
@@ -14,22 +16,33 @@ use crate::shell::{arguments, key_file};
 
 /// What `ssh` exits with if it, rather than what ran over it, failed.
 const LOST: i32 = 255;
+/// How long a machine whose connection is lost may take to be in another boot before it may be in the same one as well.
+const REBOOT: Duration = Duration::from_secs(20);
 
 /// Waits until the machine lets us in, and runs a shell, or the command, on it. A shell is opened again when the machine has been
 /// rebooted from it; leaving it is the end of the machine.
-pub async fn run(machine: &dyn Machine, command: Option<&str>) -> Outcome {
+pub async fn run(machine: &dyn Machine, console: &Path, command: Option<&str>) -> Outcome {
     tell(format_args!(
         "booting; the console is in {}",
-        machine.dir().join("console.txt").display()
+        console.display()
     ));
     let began = Instant::now();
     let mut boot: Option<BootId> = None;
     loop {
-        boot = Some(match machine.wait_ready(boot.as_ref()).await {
+        let other = machine.wait_ready(boot.as_ref());
+        let ready = match &boot {
+            None => other.await,
+            Some(_) => match timeout(REBOOT, other).await {
+                Ok(ready) => ready,
+                // In whatever boot: the connection may have been lost for another reason, or user space alone restarted.
+                Err(_) => machine.wait_ready(None).await,
+            },
+        };
+        boot = Some(match ready {
             Ok(boot) => boot,
             Err(error) => return ended(error, command),
         });
-        if boot.is_some() && command.is_none() {
+        if command.is_none() {
             tell(format_args!(
                 "ready after {:.1} s; leaving the shell ends the machine",
                 began.elapsed().as_secs_f64()
@@ -81,7 +94,7 @@ async fn ssh(machine: &dyn Machine, command: Option<&str>) -> Result<i32, Failur
         )
     })?;
     let mut ssh = Command::new("ssh");
-    if command.is_some() && std::io::stdin().is_terminal() {
+    if command.is_some() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         ssh.arg("-t");
     }
     let status = ssh

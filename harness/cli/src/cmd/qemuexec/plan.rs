@@ -41,7 +41,7 @@ impl Plan {
         settings: &Settings,
         args: &QemuexecArgs,
     ) -> Result<Plan, Failure> {
-        contradictions(args)?;
+        contradictions(invocation, settings, args)?;
         let devshell = args.devshell || args.devshell_console;
         let shell = (args.devshell && !args.devshell_console) || args.ssh_command.is_some();
         let image = settings.image()?.ok_or_else(|| {
@@ -63,7 +63,14 @@ impl Plan {
         }
         let cpus = (args.auto_cpus || devshell)
             .then(|| kolea_engine::host_cpus().min(MOST_CPUS))
-            .filter(|_| !args.numa_nodes);
+            // Nodes have as many each.
+            .map(|cpus| {
+                if args.numa_nodes {
+                    (cpus & !1).max(2)
+                } else {
+                    cpus
+                }
+            });
         Ok(Plan {
             options: QemuOptions {
                 memory_mib: args.memory.or(run.memory_mib),
@@ -103,7 +110,13 @@ impl Plan {
 }
 
 /// Flags that ask for two things at once.
-fn contradictions(args: &QemuexecArgs) -> Result<(), Failure> {
+fn contradictions(
+    invocation: &Invocation,
+    settings: &Settings,
+    args: &QemuexecArgs,
+) -> Result<(), Failure> {
+    let flags = &invocation.cli.global.qemu;
+    let machines = &settings.machines;
     let shell = args.devshell || args.ssh_command.is_some();
     let rules = [
         (
@@ -123,12 +136,32 @@ fn contradictions(args: &QemuexecArgs) -> Result<(), Failure> {
             "--ignition-direct gives the machine a config as it is, and there is none: name one by --ignition or --butane",
         ),
         (
+            args.ignition_direct && (args.devshell_console || !machines.append.is_empty()),
+            "--ignition-direct gives the machine a config as it is, and --devshell-console, --append-ignition, --append-butane and --debug-systemd-unit add to it",
+        ),
+        (
+            flags.qemu_nbd_socket,
+            "--qemu-nbd-socket is not supported; a disk with :mpath is served by qemu-nbd",
+        ),
+        (
+            settings::text(&flags.qemu_drive_opts).is_some()
+                && (flags.qemu_multipath || settings.boot_from().is_some()),
+            "--qemu-drive-opts is for a disk that QEMU itself opens, not for one on several paths or a live ISO",
+        ),
+        (
+            args.inject_ignition && settings.boot_from().is_some(),
+            "--inject-ignition writes to a disk image's boot file system; a live ISO has the config embedded in any case",
+        ),
+        (
             args.ignition_direct && (!args.add_ignition.is_empty() || args.hostname.is_some()),
             "--ignition-direct gives the machine a config as it is, and --add-ignition and --hostname add to it",
         ),
         (
-            args.ignition_direct && !(args.bind_ro.is_empty() && args.bind_rw.is_empty()),
-            "--ignition-direct gives the machine a config as it is, and --bind-ro and --bind-rw add what mounts the directories",
+            args.ignition_direct
+                && !(args.bind_ro.is_empty()
+                    && args.bind_rw.is_empty()
+                    && machines.mounts.is_empty()),
+            "--ignition-direct gives the machine a config as it is, and --bind-ro, --bind-rw and --qemu-bind-ro add what mounts the directories",
         ),
         (
             args.print_command
@@ -186,7 +219,7 @@ fn netboot(args: &QemuexecArgs) -> Result<Option<Netboot>, Failure> {
     };
     let fault = |what: String| Failure::usage(anyhow!("--netboot {}: {what}", file.display()));
     let (dir, name) = match settings::path(&args.netboot_dir) {
-        Some(dir) => (dir, file),
+        Some(dir) => (dir, file.strip_prefix(dir).unwrap_or(file)),
         None => (
             match file.parent() {
                 Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -195,7 +228,7 @@ fn netboot(args: &QemuexecArgs) -> Result<Option<Netboot>, Failure> {
             Path::new(file.file_name().unwrap_or_default()),
         ),
     };
-    if !dir.join(name).is_file() {
+    if name.is_absolute() || !dir.join(name).is_file() {
         return Err(fault(format!("there is no such file in {}", dir.display())));
     }
     let dir = std::path::absolute(dir).map_err(|error| fault(error.to_string()))?;
