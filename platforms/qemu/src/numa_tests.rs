@@ -11,7 +11,7 @@ use crate::command_line::{self, Config, Inputs, Memory};
 use crate::drives::Drive;
 use crate::files::names;
 use crate::hardware::{Devices, Inherited};
-use crate::options::Accel;
+use crate::options::{Accel, QemuOptions, Tpm};
 use crate::pumps::JournalState;
 use crate::start::{Parts, start};
 use crate::steps::Steps;
