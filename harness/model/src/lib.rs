@@ -9,6 +9,7 @@ mod exit;
 mod machine;
 mod names;
 mod phase;
+mod server;
 mod test;
 mod verdict;
 
@@ -21,6 +22,7 @@ pub use machine::{BootFrom, CdBus, Firmware, HostForward, HostMount, MachineNeed
 pub use names::{BUCKET_PREFIX, TEMPLATE_PREFIX, VERIFY_PREFIX};
 pub use names::{bucket_name, is_auxiliary_group, is_bucket_name};
 pub use phase::Phase;
+pub use server::{Served, ServerFault, ServerNeeds};
 pub use test::{
     DEFAULT_EXCLUSIVE_TIMEOUT, DEFAULT_SHARED_TIMEOUT, ExternalTest, OnFailure, Restriction,
     TestCase, TestSource, UserConfig,
