@@ -66,6 +66,8 @@ struct State {
     tests: Vec<Watched>,
     ignition_journal: Option<(u8, String)>,
     ignition_console: Option<(u8, String)>,
+    /// What went wrong last when Ignition fetched something, which it may try again.
+    ignition_fetch: Option<String>,
     log_fault_reported: bool,
     /// Whether any rule matched, be it that it counts or not.
     found: bool,
@@ -121,6 +123,7 @@ impl Watcher {
                 tests: tests.collect(),
                 ignition_journal: None,
                 ignition_console: None,
+                ignition_fetch: None,
                 log_fault_reported: false,
                 found: false,
             }),
@@ -294,7 +297,14 @@ impl Watcher {
             .ignition_journal
             .as_ref()
             .or(state.ignition_console.as_ref());
-        best.map(|(_, line)| line.clone())
+        match (best, &state.ignition_fetch) {
+            // That alone does not say what went wrong all the time.
+            (Some((_, line)), Some(fetch)) if line.ends_with(GAVE_UP) => {
+                Some(format!("{line} ({fetch})"))
+            }
+            (Some((_, line)), _) => Some(line.clone()),
+            (None, fetch) => fetch.clone(),
+        }
     }
 
     /// The machine's directory.
@@ -314,6 +324,14 @@ async fn read(shared: Arc<Shared>, mut lines: mpsc::Receiver<Line>) {
     shared
         .progress
         .send_modify(|progress| progress.closed = true);
+}
+
+/// Ignition's last words when it has tried to fetch something for as long as it is to.
+const GAVE_UP: &str = "unable to fetch resource in time";
+
+/// The part of a line of Ignition that says why something could not be fetched.
+fn fetch_error(message: &str) -> Option<&str> {
+    message.find("GET error: ").map(|at| &message[at..])
 }
 
 /// How much a line of Ignition says about why it failed; `None` if nothing.
@@ -355,6 +373,9 @@ impl Shared {
         }
         if text.contains("ignition[") {
             keep_heaviest(&mut state.ignition_console, text);
+            if let Some(error) = fetch_error(text) {
+                state.ignition_fetch = Some(sanitise(error));
+            }
         }
         self.apply_rules(&mut state, FindingSource::Console, text);
     }
@@ -385,6 +406,9 @@ impl Shared {
         }
         if identifier == "ignition" {
             keep_heaviest(&mut state.ignition_journal, &entry.message);
+            if let Some(error) = fetch_error(&entry.message) {
+                state.ignition_fetch = Some(sanitise(error));
+            }
             self.progress.send_modify(|progress| progress.news += 1);
         }
         // The console shows the identifier and the process before the message, and some rules rely on that.

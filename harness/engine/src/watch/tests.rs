@@ -120,6 +120,22 @@ async fn rules_can_be_left_out_or_made_warnings() {
 }
 
 #[tokio::test]
+async fn ignition_that_gives_up_is_quoted_with_what_went_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = "GET error: Get \"http://a/b\": dial tcp: refused";
+    let mut lines = vec![console(&format!("[  3.1] ignition[412]: {error}"))];
+    let (watcher, _) = watched(order(dir.path(), true, true), lines.clone()).await;
+    assert_eq!(watcher.ignition_error().unwrap(), error);
+    let end = "Ignition failed: unable to fetch resource in time";
+    lines.push(journal("ignition", "", end));
+    let (watcher, _) = watched(order(dir.path(), true, true), lines).await;
+    assert_eq!(
+        watcher.ignition_error().unwrap(),
+        format!("{end} ({error})")
+    );
+}
+
+#[tokio::test]
 async fn ignition_is_quoted_by_its_most_telling_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut lines = vec![
