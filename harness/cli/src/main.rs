@@ -28,6 +28,10 @@ use layers::Layers;
 use program::Program;
 
 fn main() -> ExitCode {
+    // QEMU calls us so.
+    if let Some(code) = kolea_serve::relay::run_if_asked(std::env::args_os().skip(1)) {
+        return code;
+    }
     let words: Vec<OsString> = std::env::args_os().collect();
     let program = Program::called_as(words.first().map(OsString::as_os_str));
     let outcome = match understand(program, words) {

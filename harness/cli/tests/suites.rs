@@ -21,6 +21,7 @@ const SELFTEST: &[(&str, &str, &str)] = &[
     ("hang", "timeout", "going to hang"),
     ("hang-shared", "timeout", "going to hang"),
     ("ignition-fails", "fail", "/etc/passwd/below"),
+    ("ignition-fetch", "fail", "hash verification failed"),
     ("internet", "pass", ""),
     ("kill-sshd", "infra", "SSH"),
     ("no-interpreter", "fail", "code 203"),
@@ -51,7 +52,7 @@ fn every_test_ends_as_it_should() {
     let names: Vec<String> = SELFTEST
         .iter()
         .map(|(name, ..)| {
-            let own_directory = *name == "ignition-fails";
+            let own_directory = name.starts_with("ignition-");
             assert!(selftest.join("tests/kola").join(name).is_dir() == own_directory);
             format!("ext.selftest.{name}")
         })
@@ -121,7 +122,8 @@ fn artefacts_are_complete(run: &LiveRun) {
             "machine-started" => {
                 let dir = run.out().join(event["dir"].as_str().unwrap());
                 // A machine that never left the initramfs has sent its journal another way.
-                let journal = if event["owner"] == "ext.selftest.ignition-fails" {
+                let owner = event["owner"].as_str().unwrap();
+                let journal = if owner.starts_with("ext.selftest.ignition-") {
                     "ignition-virtio-dump.txt"
                 } else {
                     "journal.txt"

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use kolea_machine::{BootId, Down, Exec, ExecOutput, Line, Machine, MachineError, SshLogin, Step};
 use kolea_model::EventKind;
+use kolea_serve::Site;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -135,6 +136,10 @@ impl Machine for Traced {
 
     fn host_address(&self, guest_port: u16) -> Option<SocketAddr> {
         self.machine.host_address(guest_port)
+    }
+
+    fn site(&self) -> Option<Arc<Site>> {
+        self.machine.site()
     }
 
     async fn stop(&self) -> String {

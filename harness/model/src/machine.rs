@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::DiskSpec;
+use crate::{DiskSpec, ServerNeeds};
 
 /// What a test asks of its machine; whatever it leaves open, the platform's defaults decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct MachineNeeds {
     /// but the console to go by.
     #[serde(default)]
     pub console_only: bool,
+    /// What is on its own HTTP server, if it is to have one (directory `kolea-serve`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerNeeds>,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
@@ -199,6 +202,9 @@ pub struct MachineSpec {
     /// Ports of the guest that can be reached from the host besides that of SSH.
     #[serde(default)]
     pub host_forwards: Vec<HostForward>,
+    /// What is on its own HTTP server, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerNeeds>,
     /// What it boots from, if not from the disk image. Such a machine has no primary disk.
     #[serde(default)]
     pub boot_from: Option<BootFrom>,

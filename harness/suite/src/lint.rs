@@ -3,6 +3,7 @@
 
 mod names;
 mod script;
+mod server;
 
 use std::collections::HashSet;
 use std::fs;
@@ -113,6 +114,10 @@ fn check_test(test: &TestCase, now: DateTime<Utc>, problems: &mut Vec<Problem>) 
         warn(line, message);
     }
     problems.extend(script::check(test, external, &bytes, &text));
+    for message in server::check(test) {
+        let config = test.config.as_ref().map_or(path, |config| &config.path);
+        problems.push(Problem::warning(config, None, message).in_test(&test.name));
+    }
 }
 
 /// `DIR/kola-denylist.yaml` for the tree `DIR/tests/kola`.

@@ -209,3 +209,20 @@ fn the_denylist_beside_the_tree_is_read() {
     dir.file("kola-denylist.yaml", "pattern: a\n", 0o644);
     one(&dir.problems(), "kola-denylist.yaml:1: error: ");
 }
+
+#[test]
+fn what_a_config_fetches_from_the_machines_own_server_has_to_be_there() {
+    let dir = Dir::new();
+    let test = "#!/bin/bash\n## kola:\n##   description: x\n\nset -euo pipefail\n";
+    let config = r#"{"ignition":{"version":"3.0.0","config":{"merge":[
+        {"source":"http://10.0.2.10/here?fault=altered"},
+        {"source":"http://10.0.2.10/kolea/config.ign"},
+        {"source":"http://10.0.2.2/elsewhere"},
+        {"source":"https://10.0.2.10/gone"}]}}}"#;
+    dir.file("tests/kola/x", test, 0o755)
+        .file("tests/kola/config.ign", config, 0o644)
+        .file("tests/kola/kolea-serve/here", "", 0o644);
+    one(&dir.problems(), "config.ign: warning: fetches /gone");
+    fs::remove_dir_all(dir.path("tests/kola/kolea-serve")).unwrap();
+    assert_eq!(dir.problems().len(), 3);
+}

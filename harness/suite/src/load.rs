@@ -5,7 +5,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kolea_model::{ExternalTest, OnFailure, Restriction, TestCase, TestSource, UserConfig};
+use kolea_model::{
+    ExternalTest, MachineNeeds, OnFailure, Restriction, Served, ServerNeeds, TestCase, TestSource,
+    UserConfig,
+};
 
 use crate::config::Configs;
 use crate::data::DataScan;
@@ -124,6 +127,17 @@ pub fn duplicates(tests: &[TestCase]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The needs with the directory that is served to the tests' machine.
+fn served(needs: MachineNeeds, directory: &Directory) -> MachineNeeds {
+    MachineNeeds {
+        server: directory.serve.as_ref().map(|path| ServerNeeds {
+            contents: [("/".to_owned(), Served::Directory(path.clone()))].into(),
+            ..ServerNeeds::default()
+        }),
+        ..needs
+    }
 }
 
 /// The file that a test comes from.
@@ -283,7 +297,10 @@ impl Loader {
                 executable: path.to_path_buf(),
                 data: directory.data.clone(),
             },
-            metadata,
+            Metadata {
+                needs: served(metadata.needs, directory),
+                ..metadata
+            },
             shared.config.clone(),
         ));
     }

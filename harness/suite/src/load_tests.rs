@@ -131,6 +131,21 @@ fn config_and_data_belong_to_their_directory_only() {
 }
 
 #[test]
+fn what_is_in_kolea_serve_is_served_to_the_tests_beside_it() {
+    let tree = Tree::new();
+    tree.test("d/a", &[])
+        .test("d/below/b", &[])
+        .test("d/kolea-serve/no-test", &[]);
+    let suite = tree.load();
+    assert_eq!(suite.problems, []);
+    assert_eq!(names(&suite), ["ext.t.d.a", "ext.t.d.below.b"]);
+    let server = suite.tests[0].needs.server.as_ref().unwrap();
+    let served = Served::Directory(tree.path("d/kolea-serve"));
+    assert_eq!(server.contents, [("/".to_owned(), served)].into());
+    assert_eq!(suite.tests[1].needs.server, None);
+}
+
+#[test]
 fn symlinks_are_followed_and_loops_are_errors() {
     let tree = Tree::new();
     tree.test("a/x", &[]).file("a/config.ign", CONFIG);

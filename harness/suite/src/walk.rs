@@ -40,6 +40,8 @@ pub(crate) struct Directory {
     pub kola_json: Option<PathBuf>,
     /// `data`.
     pub data: Option<PathBuf>,
+    /// `kolea-serve`.
+    pub serve: Option<PathBuf>,
     /// What keeps its tests from running, and no others: files and messages.
     pub faults: Vec<(PathBuf, String)>,
 }
@@ -175,6 +177,7 @@ impl Walk<'_> {
                     into.faults.extend_from_slice(&faults);
                     into.data = Some(path);
                 }
+                "kolea-serve" => into.serve = Some(path),
                 _ if text.contains(char::is_control) => self.bad_name(&path),
                 _ => {
                     let prefix = format!("{}.{text}", into.prefix);

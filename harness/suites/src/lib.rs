@@ -4,6 +4,7 @@ mod basic;
 mod basic_firmware;
 mod disks_additional;
 mod guest;
+mod ignition_server;
 mod iso;
 mod multipath_partition;
 mod network_interfaces;
@@ -25,6 +26,7 @@ pub fn all() -> &'static [NativeTest] {
             basic_firmware::UEFI,
             basic_firmware::UEFI_SECURE,
             disks_additional::TEST,
+            ignition_server::TEST,
             multipath_partition::TEST,
             network_interfaces::TEST,
             network_private::TEST,

@@ -2,16 +2,21 @@
 //! fixture image (or on the image named by `KOLEA_IMAGE`).
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use kolea_engine::{Case, Control, EventSender, RunOptions};
 use kolea_machine::NativeTest;
 use kolea_machine::profile::Profile;
-use kolea_model::{EventKind, ExitCode, Verdict};
+use kolea_model::{EventKind, Verdict};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-fn main() {
+fn main() -> ExitCode {
+    // QEMU calls us so.
+    if let Some(code) = kolea_serve::relay::run_if_asked(std::env::args_os().skip(1)) {
+        return code;
+    }
     let arguments = Arguments::from_args();
     let trials = kolea_suites::all()
         .iter()
@@ -19,7 +24,7 @@ fn main() {
         .filter(|test| cfg!(feature = "all-tests") || !test.tags.contains(&kolea_suites::ISO_TAG))
         .map(|test| Trial::test(test.name, move || run(test)))
         .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn image() -> PathBuf {
@@ -81,7 +86,7 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         Control::new(),
     )
     .await;
-    let (mut story, mut passed) = (String::new(), exit == ExitCode::Pass);
+    let (mut story, mut passed) = (String::new(), exit == kolea_model::ExitCode::Pass);
     while let Some(event) = received.recv().await {
         match event.kind {
             EventKind::AttemptFinished { output, .. } => story.push_str(&output),

@@ -327,6 +327,7 @@ impl Platform for FakePlatform {
             nics: needs.additional_nics,
             private_network: needs.private_network,
             host_forwards: needs.host_forwards.clone(),
+            server: needs.server.clone(),
             boot_from: needs.boot_from,
             console_only: needs.console_only,
             kernel_args: needs.kernel_args.clone(),

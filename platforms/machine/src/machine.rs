@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use kolea_serve::Site;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::{KOLET, quote};
@@ -197,6 +198,11 @@ pub trait Machine: Debug + Send + Sync {
 
     /// Where on this host a port of the guest can be reached, if it is forwarded (`MachineSpec::host_forwards`, and 22).
     fn host_address(&self, _guest_port: u16) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What its own server has, if it has one (`MachineSpec::server`): it may be changed, and asked what the machine has fetched.
+    fn site(&self) -> Option<Arc<Site>> {
         None
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kolea_model::{MachineNeeds, TestCase, TestSource};
+use kolea_serve::Site;
 
 use crate::agent::{self, quote};
 use crate::profile::Profile;
@@ -164,6 +165,15 @@ impl TestContext {
             TestFailure::Failed(
                 "the private network was asked for, and the test has none (`private_network`); this is a bug in the test"
                     .to_owned(),
+            )
+        })
+    }
+
+    /// What the machine's own server has (`MachineNeeds::server`), and what it was asked for.
+    pub fn site(&self) -> Result<Arc<Site>, TestFailure> {
+        self.machine.site().ok_or_else(|| {
+            TestFailure::Failed(
+                "the machine's server was asked for, and it has none (`server`); this is a bug in the test".to_owned(),
             )
         })
     }

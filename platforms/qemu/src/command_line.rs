@@ -159,7 +159,7 @@ pub fn arguments(spec: &MachineSpec, inputs: &Inputs) -> Vec<OsString> {
     }
     args.config(&inputs.config);
     let netboot = inputs.by_hand.netboot.as_ref();
-    args.nics(spec, devices.network.as_ref(), netboot);
+    args.nics(spec, devices, netboot);
     args.mounts(&spec.mounts, devices);
 
     if args.ends != Ends::Alone {

@@ -7,6 +7,7 @@ use std::path::Path;
 use command_fds::FdMapping;
 use kolea_machine::MachineError;
 use kolea_model::MachineSpec;
+use kolea_serve::ServerAddresses;
 use tokio::net::unix::pipe::Receiver;
 
 use crate::command_line::fds;
@@ -19,6 +20,7 @@ use crate::iso::Cd;
 use crate::launch::Common;
 use crate::mounts::{Transport, share};
 use crate::nbd;
+use crate::serve::Served;
 use crate::steps::Steps;
 
 /// What a machine's disks and its firmware's variables begin with.
@@ -56,6 +58,8 @@ pub struct Devices {
     pub tpm: Option<i32>,
     /// The interface in the private network.
     pub network: Option<PrivateNic>,
+    /// The way to the machine's own server.
+    pub server: Option<Relayed>,
     /// How directories of the host get into the guest; none do without.
     pub transport: Option<Transport>,
     /// The sockets of those directories' servers, in order, if they have any.
@@ -69,6 +73,15 @@ pub struct PrivateNic {
     pub fd: i32,
     /// Its address, as the guest sees it.
     pub mac: String,
+}
+
+/// How the machine's own server is reached: QEMU starts that program for each connection, with those addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// The program. It needs no quotes.
+    pub program: String,
+    /// Where the server listens.
+    pub addresses: ServerAddresses,
 }
 
 /// The descriptors that QEMU inherits besides the fixed ones.
@@ -111,6 +124,8 @@ pub struct Hardware {
     pub helpers: Vec<Helper>,
     /// What the guest says on port `testisocompletion`.
     pub completion: Option<Receiver>,
+    /// The machine's own server.
+    pub served: Option<Served>,
 }
 
 /// Makes all of a machine's devices.

@@ -10,6 +10,7 @@ use kolea_machine::profile::Profile;
 use kolea_machine::ssh::SshKey;
 use kolea_machine::{Exec, LaunchRequest, MachineError, Provisioning};
 use kolea_model::MachineSpec;
+use kolea_serve::CONFIG_PATH;
 use tokio::sync::OnceCell;
 
 use crate::arch::Arch;
@@ -26,6 +27,7 @@ use crate::machine::QemuMachine;
 use crate::mounts::Transport;
 use crate::provision;
 use crate::pumps::JournalState;
+use crate::serve;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
 use crate::switch::Switch;
@@ -114,6 +116,7 @@ pub async fn launch(
         inherited: assembled.hardware.inherited,
         helpers: assembled.hardware.helpers,
         completion: assembled.hardware.completion,
+        served: assembled.hardware.served,
     };
     let mut started = start(common, parts, lives).await?;
     match started.made().await {
@@ -152,8 +155,13 @@ async fn assemble(
     let spec = &request.spec;
     let mut hardware = hardware::make(common, spec, Origin::Image, places, steps).await?;
     plug_in(request, &mut hardware)?;
+    serve::start(spec, places, &mut hardware).await?;
     let transport = hardware.devices.transport;
-    let told = provision::machine(common, spec, &request.provision, transport, places)?;
+    let provision = serve::with_config(spec, &request.provision);
+    let told = provision::machine(common, spec, &provision, transport, places)?;
+    if let Some(served) = &hardware.served {
+        served.site.put(CONFIG_PATH, told.ignition.clone());
+    }
     let origin = Origin::Image;
     iso::insert(
         common,
@@ -220,9 +228,11 @@ pub async fn prepare(
     let assembled = assemble(common, request, places, identity, by_hand, &steps).await?;
     // What a live system says of itself is heard by nobody then.
     let ours = usize::from(assembled.hardware.completion.is_some());
-    if !assembled.hardware.helpers.is_empty() || assembled.hardware.inherited.len() > ours {
+    let served = assembled.hardware.served.is_some();
+    if served || !assembled.hardware.helpers.is_empty() || assembled.hardware.inherited.len() > ours
+    {
         return Err(MachineError::Launch(
-            "directories of the host, disks on several paths, private networks and TPMs need processes that run beside QEMU, so no command line alone makes such a machine".to_owned(),
+            "directories of the host, disks on several paths, private networks, servers and TPMs need processes that run beside QEMU, so no command line alone makes such a machine".to_owned(),
         ));
     }
     Ok(assembled.args)

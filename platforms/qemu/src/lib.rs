@@ -36,6 +36,7 @@ mod qmp;
 mod said;
 mod sectors;
 mod seed;
+mod serve;
 mod signs;
 mod socket;
 mod start;

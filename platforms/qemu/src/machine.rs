@@ -14,6 +14,7 @@ use kolea_machine::{
     BootId, Down, Exec, ExecOutput, GuestFacts, Line, Machine, MachineError, Provisioning, RunBy,
     SshLogin, Step, Template,
 };
+use kolea_serve::Site;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -96,6 +97,7 @@ pub struct QemuMachine {
     pub(crate) provisioning: Provisioning,
     /// Whether it is a clone whose clock, random numbers and keys are its own.
     pub(crate) woken: AtomicBool,
+    pub(crate) site: Option<Arc<Site>>,
     pub(crate) leash: Leash,
 }
 
@@ -360,6 +362,10 @@ impl Machine for QemuMachine {
     fn host_address(&self, guest_port: u16) -> Option<SocketAddr> {
         let port = self.forwards.get(&guest_port)?;
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))
+    }
+
+    fn site(&self) -> Option<Arc<Site>> {
+        self.site.clone()
     }
 
     async fn stop(&self) -> String {

@@ -108,6 +108,7 @@ async fn a_clone_with_two_nodes_has_the_memory_of_both() {
         steps: Steps::default(),
         inherited: Inherited::default(),
         helpers: Vec::new(),
+        served: None,
         completion: None,
     };
     let mut clone = start(common, parts, &platform.lives).await.unwrap();

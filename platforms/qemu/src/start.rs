@@ -30,6 +30,7 @@ use crate::process;
 use crate::pumps::{self, Artifact, JournalState, Listeners, Tail};
 use crate::qmp::{Qmp, QmpError, SSH_PORT};
 use crate::said;
+use crate::serve::Served;
 use crate::signs::Signs;
 use crate::steps::Steps;
 use crate::supervisor::{Life, Supervised, supervise};
@@ -71,6 +72,8 @@ pub struct Parts {
     pub helpers: Vec<Helper>,
     /// What the guest says on port `testisocompletion`.
     pub completion: Option<Receiver>,
+    /// Its own server.
+    pub served: Option<Served>,
 }
 
 /// A machine whose process has been started; it is not known yet whether that went well.
@@ -94,6 +97,8 @@ pub async fn start(
     let helpers = std::mem::take(&mut parts.helpers);
     theirs.extend(std::mem::take(&mut parts.inherited).mappings());
 
+    let served = parts.served.take();
+    let (site, server) = served.map(|served| (served.site, served.server)).unzip();
     let life = Arc::new(Life::default());
     let leash = Leash(Arc::clone(&life));
     let signs = Arc::new(match &parts.template {
@@ -170,6 +175,7 @@ pub async fn start(
         files: files.clone(),
         memory: parts.memory.clone(),
         template: parts.template.clone(),
+        server,
         agent: parts.template.is_some().then(|| Arc::clone(&agent)),
         exit_status: parts.dir.join("exit-status.txt"),
     };
@@ -199,6 +205,7 @@ pub async fn start(
         agent,
         qmp,
         files,
+        site,
         memory: parts.memory,
         taps: Taps { drains, whole },
         template: parts.template,

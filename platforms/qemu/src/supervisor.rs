@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use kolea_machine::agent::{AGENT_PORT, AgentChannel};
 use kolea_machine::{Down, DownKind, Template};
+use kolea_serve::Server;
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
@@ -110,6 +111,8 @@ pub struct Supervised {
     pub memory: Memory,
     /// What it was cloned from, which has to stay for as long as the process does.
     pub template: Option<Arc<dyn Template>>,
+    /// What serves it alone.
+    pub server: Option<Server>,
     /// The channel of an agent that does not survive a reset.
     pub agent: Option<Arc<AgentChannel>>,
     /// Where the end is noted.
@@ -164,6 +167,9 @@ pub async fn supervise(mut supervised: Supervised, life: Arc<Life>) {
     }
     for helper in supervised.helpers {
         helper.stop().await;
+    }
+    if let Some(server) = supervised.server {
+        server.stop().await;
     }
     let end = match status {
         Ok(status) => describe(&End {

@@ -3,24 +3,20 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use kolea_model::MachineSpec;
+use kolea_model::{MachineSpec, ServerNeeds};
+use kolea_serve::relay;
 
 use super::args::{Args, with_path};
 use crate::arch::Arch;
 use crate::by_hand::Netboot;
-use crate::hardware::PrivateNic;
+use crate::hardware::{Devices, PrivateNic, Relayed};
 
 /// Where the network is among what the firmware boots from: disks have the numbers before it.
 const NETBOOT: u32 = 9;
 
 impl Args {
     /// All network interfaces.
-    pub fn nics(
-        &mut self,
-        spec: &MachineSpec,
-        private: Option<&PrivateNic>,
-        netboot: Option<&Netboot>,
-    ) {
+    pub fn nics(&mut self, spec: &MachineSpec, devices: &Devices, netboot: Option<&Netboot>) {
         let restrict = if spec.internet { "" } else { ",restrict=on" };
         let mut primary = "user,id=eth0".to_owned();
         if let Some(network) = &spec.usernet {
@@ -33,6 +29,16 @@ impl Args {
             let _infallible = write!(primary, ",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
         }
         let _infallible = write!(primary, ",hostname={}{restrict}", spec.hostname);
+        if let Some(Relayed { program, addresses }) = &devices.server {
+            for (port, at) in [(80, addresses.http), (443, addresses.https)] {
+                let _infallible = write!(
+                    primary,
+                    ",guestfwd=tcp:{}:{port}-cmd:{program} {} {at}",
+                    ServerNeeds::ADDRESS,
+                    relay::COMMAND
+                );
+            }
+        }
         let mut primary = OsString::from(primary);
         let mut boot = String::new();
         if let Some(Netboot { dir, file }) = netboot {
@@ -60,7 +66,7 @@ impl Args {
                 format!("{device},netdev=eth{number},mac=52:55:00:d1:56:{mac:02x}{place}"),
             );
         }
-        if let Some(PrivateNic { fd, mac }) = private {
+        if let Some(PrivateNic { fd, mac }) = &devices.network {
             self.add("-netdev", format!("socket,id=private,fd={fd}"));
             self.add("-device", format!("{device},netdev=private,mac={mac}"));
         }
@@ -72,6 +78,7 @@ mod tests {
     use std::ffi::OsStr;
 
     use kolea_model::HostForward;
+    use kolea_serve::ServerAddresses;
 
     use super::super::args::shell_quoted;
     use super::*;
@@ -81,8 +88,12 @@ mod tests {
     }
 
     fn line_on(arch: Arch, spec: &MachineSpec, private: Option<&PrivateNic>) -> String {
+        let devices = Devices {
+            network: private.cloned(),
+            ..Devices::default()
+        };
         let mut args = Args::new(arch);
-        args.nics(spec, private, None);
+        args.nics(spec, &devices, None);
         shell_quoted(OsStr::new("qemu"), &args.words)
     }
 
@@ -133,13 +144,35 @@ mod tests {
             dir: "/srv/a,b".into(),
             file: "pxelinux.0".to_owned(),
         };
-        args.nics(&MachineSpec::default(), None, Some(&netboot));
+        args.nics(&MachineSpec::default(), &Devices::default(), Some(&netboot));
         let line = shell_quoted(OsStr::new("qemu"), &args.words);
         assert!(
             line.ends_with(
                 ",restrict=on,tftp=/srv/a,,b,bootfile=pxelinux.0 -device virtio-net-pci,netdev=eth0,bootindex=9"
             ),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn the_server_is_reached_by_a_program_for_each_connection() {
+        let devices = Devices {
+            server: Some(Relayed {
+                program: "/proc/7/exe".to_owned(),
+                addresses: ServerAddresses {
+                    http: "127.0.0.1:1080".parse().unwrap(),
+                    https: "127.0.0.1:1443".parse().unwrap(),
+                },
+            }),
+            ..Devices::default()
+        };
+        let mut args = Args::new(Arch::X86_64);
+        args.nics(&MachineSpec::default(), &devices, None);
+        assert_eq!(
+            args.words[1],
+            "user,id=eth0,hostfwd=tcp:127.0.0.1:0-:22,hostname=,restrict=on,\
+             guestfwd=tcp:10.0.2.10:80-cmd:/proc/7/exe __relay 127.0.0.1:1080,\
+             guestfwd=tcp:10.0.2.10:443-cmd:/proc/7/exe __relay 127.0.0.1:1443"
         );
     }
 

@@ -43,6 +43,9 @@ fn unfreezable(spec: &MachineSpec) -> Option<&'static str> {
         Some("a machine with an NVMe disk cannot be frozen (QEMU cannot save such disks)")
     } else if spec.console_only {
         Some("nobody can log in to the machine to prepare it for being frozen")
+    } else if spec.server.is_some() {
+        // By the time it is frozen it has fetched its configs, and knows its own server's certificate authority.
+        Some("a machine that is served configs and files asks for them itself, which clones do not")
     } else if spec.private_network {
         Some(
             "each machine on a private network has an address of its own, which clones cannot be given",

@@ -28,9 +28,11 @@ impl QemuPlatform {
             primary_disk: drives::primary_disk(needs.primary_disk.as_ref(), &self.primary_disk),
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
-            usernet: self.usernet.clone(),
+            // Configs have the server's address in them.
+            usernet: self.usernet.clone().filter(|_| needs.server.is_none()),
             private_network: needs.private_network,
             host_forwards: needs.host_forwards.clone(),
+            server: needs.server.clone(),
             boot_from: needs.boot_from.or(self.boot_from),
             console_only: needs.console_only,
             kernel_args: boot::joined(self.kernel_args.as_deref(), needs.kernel_args.as_deref()),

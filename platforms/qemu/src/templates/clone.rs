@@ -69,6 +69,7 @@ pub async fn launch_clone(
         inherited: hardware.inherited,
         helpers: hardware.helpers,
         completion: hardware.completion,
+        served: None,
     };
     let started = async {
         let mut started = start(common, parts, lives).await?;

@@ -1,0 +1,92 @@
+//! Ignition and the machine's own server on the fixture image: a config that a kernel argument names, an initramfs without a network
+//! where nothing is fetched, and what is said of each way in which fetching fails. One run, so that its machines keep the host busy.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::path::Path;
+
+use support::live::LiveRun;
+use support::{write_file, write_test};
+
+const EXCLUSIVE: &str = "## kola:\n##   exclusive: true\n##   freshBoot: true";
+/// What the kernel argument names. It merges what the machine would have got without it.
+const START: &str = r#"{"ignition":{"version":"3.0.0","config":{"merge":[{"source":"http://10.0.2.10/kolea/config.ign"}]}},
+  "storage":{"files":[{"path":"/etc/kolea-start","contents":{"source":"data:,started"}}]}}"#;
+/// Whether the initramfs had a network, by its own journal.
+const URL: &str = r"set -euo pipefail
+grep ' ignition.config.url=http://10.0.2.10/start.ign' /proc/cmdline
+[[ $(</etc/kolea-start) == started ]]
+journalctl --boot --output=cat --unit=initrd-network.service | grep '^Finished '";
+const OFFLINE: &str = r"set -euo pipefail
+journalctl --boot --output=cat --unit=ignition-fetch-offline.service | grep '^Finished '
+! journalctl --boot --output=cat --unit=initrd-network.service | grep '^Finished '";
+
+/// Test, URL of a config to be merged, and what Ignition says. That it waits no longer than that is in its config, too.
+const FAILING: &[(&str, &str, &str)] = &[
+    ("gone", "http://10.0.2.10/gone.ign", "resource not found"),
+    (
+        "silent",
+        "http://10.0.2.10/base.ign?fault=silent",
+        "unable to fetch resource in time",
+    ),
+    (
+        "truncated",
+        "http://10.0.2.10/base.ign?fault=truncated:10",
+        "unexpected EOF",
+    ),
+    (
+        "untrusted",
+        "https://10.0.2.10/base.ign",
+        "certificate signed by unknown authority",
+    ),
+];
+
+fn write_failing(tree: &Path, name: &str, url: &str) {
+    write_test(tree, &format!("{name}/test.sh"), EXCLUSIVE, "true");
+    write_file(
+        tree,
+        &format!("{name}/kolea-serve/base.ign"),
+        r#"{"ignition":{"version":"3.0.0"}}"#,
+    );
+    let config = format!(
+        r#"{{"ignition":{{"version":"3.0.0","timeouts":{{"httpTotal":10}},"config":{{"merge":[{{"source":"{url}"}}]}}}}}}"#
+    );
+    write_file(tree, &format!("{name}/config.ign"), &config);
+}
+
+#[test]
+fn what_ignition_fetches_arrives_or_it_says_why_not() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("server");
+    let url = "\n##   appendFirstbootKernelArgs: ignition.config.url=http://10.0.2.10/start.ign";
+    write_test(&tree, "url/test.sh", &format!("{EXCLUSIVE}{url}"), URL);
+    write_file(&tree, "url/kolea-serve/start.ign", START);
+    write_test(&tree, "offline", EXCLUSIVE, OFFLINE);
+    for (name, url, _) in FAILING {
+        write_failing(&tree, name, url);
+    }
+    let mut run = LiveRun::start(&tree, &["ext.server.*"]);
+    assert_eq!(run.wait().code(), Some(1), "{}", run.said());
+    let mut wrong = Vec::new();
+    for name in ["url", "offline"] {
+        let (verdict, reason) = run.verdict(&format!("ext.server.{name}"));
+        if verdict != "pass" {
+            wrong.push(format!("{name}: {verdict} ({reason})"));
+        }
+    }
+    for (name, _, says) in FAILING {
+        let (verdict, reason) = run.verdict(&format!("ext.server.{name}"));
+        let own = "Ignition failed in the initramfs: ";
+        if verdict != "fail" || !reason.starts_with(own) || !reason.contains(says) {
+            wrong.push(format!("{name}: {verdict} ({reason}), not {says}"));
+        }
+    }
+    let record = run.artefact_of("ext.server.truncated", "requests.txt");
+    if !record.contains(" 200 10 of 32 bytes in ") {
+        wrong.push(record);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    run.assert_nothing_left();
+}

@@ -1,0 +1,1 @@
+../../../data/commonlib.sh
