@@ -6,7 +6,7 @@ mod disks_additional;
 mod guest;
 mod ignition_server;
 mod iso;
-mod multipath_partition;
+mod multipath;
 mod network_interfaces;
 mod network_private;
 mod tpm_seal;
@@ -27,7 +27,10 @@ pub fn all() -> &'static [NativeTest] {
             basic_firmware::UEFI_SECURE,
             disks_additional::TEST,
             ignition_server::TEST,
-            multipath_partition::TEST,
+            multipath::partition::TEST,
+            multipath::root::DAY1,
+            multipath::root::DAY2,
+            multipath::root::SINGLE_DISK,
             network_interfaces::TEST,
             network_private::TEST,
             tpm_seal::TEST,

@@ -20,11 +20,17 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = kolea_suites::all()
         .iter()
-        // Each of those boots a live system, and most of them install another.
-        .filter(|test| cfg!(feature = "all-tests") || !test.tags.contains(&kolea_suites::ISO_TAG))
+        .filter(|test| cfg!(feature = "all-tests") || !is_slow(test))
         .map(|test| Trial::test(test.name, move || run(test)))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn is_slow(test: &NativeTest) -> bool {
+    // Each of those boots a live system, and most of them install another. What the other two are about, `multipath.single-disk` is,
+    // too, but for kernel arguments that are added later.
+    test.tags.contains(&kolea_suites::ISO_TAG)
+        || ["multipath.day1", "multipath.day2"].contains(&test.name)
 }
 
 fn image() -> PathBuf {
