@@ -5,7 +5,7 @@ mod install;
 mod live;
 
 use kolea_machine::{NativeTest, TestContext, TestFailure, TestResult};
-use kolea_model::{BootFrom, DiskSpec, Firmware, MachineNeeds};
+use kolea_model::{BootFrom, DiskSpec, Firmware, MachineNeeds, Sectors};
 
 /// What all of these tests are tagged with.
 pub const TAG: &str = "iso";
@@ -37,8 +37,10 @@ tests! {
     "iso-live-login.bios" live::logs_in: "the live ISO boots without a config, and its user is logged in on the console";
     "iso-live-login.uefi" live::logs_in: "the live ISO boots with UEFI and without a config, and its user is logged in on the console";
     "iso-live-login.uefi-secure" live::logs_in: "the live ISO boots with Secure Boot and without a config, and its user is logged in on the console";
+    "iso-offline-install-fromram.4k.uefi" install::installs: "a live system in memory installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "iso-offline-install-fromram.bios" install::installs: "a live system in memory installs to a disk, and what was installed boots";
     "iso-offline-install.bios" install::installs: "the live system installs to a disk, and what was installed boots";
+    "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
 }
 
@@ -50,6 +52,9 @@ struct Scenario {
     login: bool,
     install: bool,
     from_ram: bool,
+    /// Of what is installed to: sectors of 4096 bytes, and two paths.
+    large_sectors: bool,
+    multipath: bool,
 }
 
 impl Scenario {
@@ -65,6 +70,16 @@ impl Scenario {
             login: has("login"),
             install: has("install"),
             from_ram: has("fromram"),
+            large_sectors: has("4k"),
+            multipath: has("mpath"),
+        }
+    }
+
+    /// Those of the disk that is installed to.
+    fn sectors(self) -> Sectors {
+        match self.large_sectors {
+            true => Sectors::Native4k,
+            false => Sectors::default(),
         }
     }
 
@@ -78,6 +93,8 @@ impl Scenario {
             additional_disks: match self.install {
                 true => vec![DiskSpec {
                     size_gib: Some(TARGET_GIB),
+                    multipath: self.multipath,
+                    sectors: self.sectors(),
                     ..DiskSpec::default()
                 }],
                 false => Vec::new(),
@@ -125,6 +142,10 @@ mod tests {
         let scenario = Scenario::of("iso-offline-install-fromram.4k.uefi");
         assert!(scenario.install && scenario.from_ram && !scenario.login && !scenario.as_disk);
         assert_eq!(scenario.firmware, Firmware::Uefi);
+        let disk = &scenario.needs().additional_disks[0];
+        assert_eq!((disk.sectors.logical(), disk.multipath), (4096, false));
+        let scenario = Scenario::of("iso-offline-install.mpath.bios");
+        assert!(scenario.needs().additional_disks[0].multipath);
         let scenario = Scenario::of("iso-as-disk.uefi-secure");
         assert!(scenario.as_disk && !scenario.install);
         assert_eq!(scenario.firmware, Firmware::UefiSecure);

@@ -94,8 +94,22 @@ async fn stop_writer(context: &TestContext, file: &str, forget: &str) -> TestRes
     )
 }
 
+/// Starts multipath on an image that does not by itself, and waits for the only map.
+pub async fn start(context: &TestContext, map: &str) -> TestResult {
+    has_tools(context).await?;
+    // Red Hat's tools write a configuration, others have to be given one.
+    let configure = "sudo mpathconf --enable --user_friendly_names y 2>/dev/null || \
+                     printf 'defaults {\\n user_friendly_names yes\\n find_multipaths yes\\n}\\n' | sudo tee /etc/multipath.conf >/dev/null";
+    context
+        .check_ok(&format!(
+            "{{ {configure}; }} && sudo systemctl restart multipathd"
+        ))
+        .await?;
+    wait_for(context, map, &format!("test -b {map}")).await
+}
+
 /// Fails unless what is mounted there is on multipath's map of a disk.
-async fn is_below(context: &TestContext, place: &str) -> TestResult {
+pub async fn is_below(context: &TestContext, place: &str) -> TestResult {
     expect(
         mapped(context, place).await?,
         format!("{place} is not on multipath's map of a disk"),

@@ -3,10 +3,14 @@
 use kolea_machine::ignition::with_units;
 use kolea_machine::{TestContext, TestFailure, TestResult, Unit};
 
+use crate::multipath;
+
 use super::{Scenario, expect, has_argument, is_live};
 
 /// The disk, by the serial number that kola and kolea give it.
 const TARGET: &str = "/dev/disk/by-id/virtio-disk1";
+/// The same on two paths, as multipath calls the only such disk.
+const MAP: &str = "/dev/mapper/mpatha";
 /// Where the config for the installed system is put; in memory.
 const CONFIG: &str = "/tmp/kolea-installed.ign";
 /// A kernel argument that the installed system is to have.
@@ -40,10 +44,28 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
     context
         .put(CONFIG, &installed_config(&context, &done)?)
         .await?;
+    let (target, multipath) = match scenario.multipath {
+        true => (MAP, multipath::root::ARGUMENTS),
+        false => (TARGET, ""),
+    };
+    if scenario.multipath {
+        multipath::start(&context, MAP).await?;
+    }
+    let sectors = context
+        .check_ok(&format!("sudo blockdev --getss {target}"))
+        .await?;
+    let wanted = scenario.sectors().logical().to_string();
+    expect(
+        sectors == wanted,
+        format!("{target} has sectors of {sectors} bytes, not {wanted}"),
+    )?;
+    let multipath: String = (multipath.split_whitespace())
+        .map(|argument| format!("--append-karg {argument} "))
+        .collect();
     // The installed system speaks where the live one does.
     let consoles = "$(grep -o '\\bconsole=[^ ]*' /proc/cmdline | sed 's/^/--append-karg /')";
     let install = format!(
-        "sudo {installer} install --ignition-file {CONFIG} --append-karg {ARGUMENT} {consoles} {TARGET}"
+        "sudo {installer} install --ignition-file {CONFIG} --append-karg {ARGUMENT} {multipath}{consoles} {target}"
     );
     // Its own words are in the test's output; the last of them are in the verdict.
     context.check_ok(&install).await?;
@@ -71,7 +93,11 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
     expect(
         has_argument(&context, ARGUMENT).await?,
         format!("the installed system does not have the kernel argument {ARGUMENT}"),
-    )
+    )?;
+    if scenario.multipath {
+        multipath::is_below(&context, "/").await?;
+    }
+    Ok(())
 }
 
 /// The config of this machine, with a unit that says when the system is up.

@@ -40,7 +40,7 @@ pub const SINGLE_DISK: NativeTest = NativeTest {
 };
 
 /// As kola has them; `rw` since the root file system is no longer the one that the boot loader names.
-const ARGUMENTS: &str = "rd.multipath=default root=/dev/disk/by-label/dm-mpath-root rw";
+pub const ARGUMENTS: &str = "rd.multipath=default root=/dev/disk/by-label/dm-mpath-root rw";
 /// On the root file system, wherever that may be written to.
 const NUMBERS: &str = "/var/kolea-multipath-numbers";
 
