@@ -7,8 +7,8 @@ mod support;
 
 use std::path::Path;
 
-use support::live::LiveRun;
-use support::{write_file, write_test};
+use support::live::{LiveRun, are_gone, relays_of, signal};
+use support::{fixture_iso, profile, write_file, write_test};
 
 const EXCLUSIVE: &str = "## kola:\n##   exclusive: true\n##   freshBoot: true";
 /// What the kernel argument names. It merges what the machine would have got without it.
@@ -22,6 +22,25 @@ journalctl --boot --output=cat --unit=initrd-network.service | grep '^Finished '
 const OFFLINE: &str = r"set -euo pipefail
 journalctl --boot --output=cat --unit=ignition-fetch-offline.service | grep '^Finished '
 ! journalctl --boot --output=cat --unit=initrd-network.service | grep '^Finished '";
+
+/// Why the installer of the live system refuses what is on the server.
+const INSTALLER: &str = r#"set -euo pipefail
+refuses() {
+  local expected=$1 said
+  shift
+  if said=$(fixture-installer install "$@" /dev/disk/by-id/virtio-disk1 2>&1); then exit 1; fi
+  echo "$said"
+  [[ $said == *"fixture-installer: error: "*"$expected"* ]]
+}
+site=http://10.0.2.10
+refuses 'is not HTTPS: give --ignition-hash' --ignition-url "$site/base.ign"
+refuses 'the Ignition config has the hash sha512-' --ignition-hash sha512-0 --ignition-url "$site/base.ign"
+refuses 'has 1073741824 bytes, and the image needs 4294967296' --insecure-ignition --ignition-url "$site/base.ign"
+refuses "fetching $site/disk.img?fault=truncated:9 failed" --insecure --image-url "$site/disk.img?fault=truncated:9"
+refuses "fetching $site/gone.img failed" --insecure --image-url "$site/gone.img"
+refuses 'the image has the hash' --image-url "$site/disk.img""#;
+const LIVE: &str =
+    "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   additionalDisks: ['1G']";
 
 /// Test, URL of a config to be merged, and what Ignition says. That it waits no longer than that is in its config, too.
 const FAILING: &[(&str, &str, &str)] = &[
@@ -67,10 +86,28 @@ fn what_ignition_fetches_arrives_or_it_says_why_not() {
     for (name, url, _) in FAILING {
         write_failing(&tree, name, url);
     }
-    let mut run = LiveRun::start(&tree, &["ext.server.*"]);
+    write_test(&tree, "installer/test.sh", LIVE, INSTALLER);
+    for (path, text) in [
+        ("base.ign", r#"{"ignition":{"version":"3.0.0"}}"#),
+        ("disk.img", "not long, and no image"),
+        ("disk.img.sha256", "0"),
+    ] {
+        write_file(&tree, &format!("installer/kolea-serve/{path}"), text);
+    }
+    let (iso, profile) = (fixture_iso(), profile());
+    let mut run = LiveRun::start(
+        &tree,
+        &[
+            "--qemu-iso",
+            iso.to_str().unwrap(),
+            "-b",
+            profile.to_str().unwrap(),
+            "ext.server.*",
+        ],
+    );
     assert_eq!(run.wait().code(), Some(1), "{}", run.said());
     let mut wrong = Vec::new();
-    for name in ["url", "offline"] {
+    for name in ["url", "offline", "installer"] {
         let (verdict, reason) = run.verdict(&format!("ext.server.{name}"));
         if verdict != "pass" {
             wrong.push(format!("{name}: {verdict} ({reason})"));
@@ -84,9 +121,34 @@ fn what_ignition_fetches_arrives_or_it_says_why_not() {
         }
     }
     let record = run.artefact_of("ext.server.truncated", "requests.txt");
+    let installer = run.artefact_of("ext.server.installer", "requests.txt");
+    if !installer.contains(" 200 9 of 22 bytes in ") {
+        wrong.push(installer);
+    }
     if !record.contains(" 200 10 of 32 bytes in ") {
         wrong.push(record);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     run.assert_nothing_left();
+}
+
+#[test]
+fn what_is_between_a_machine_and_its_server_ends_with_kolea() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("server");
+    write_failing(&tree, "silent", "http://10.0.2.10/base.ign?fault=silent");
+    let mut run = LiveRun::start(&tree, &["ext.server.silent"]);
+    let started = run.wait_for("machine", |event| event["event"] == "machine-started");
+    let dir = run.out().join(started["dir"].as_str().unwrap());
+    while relays_of(&dir).is_empty() {
+        let ended = run
+            .events()
+            .iter()
+            .any(|event| event["event"] == "test-finished");
+        assert!(!ended, "nothing was asked: {}", run.said());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    signal("KILL", &run.pid());
+    run.wait();
+    assert!(are_gone(|| relays_of(&dir)), "relays are still there");
 }

@@ -159,7 +159,11 @@ async fn assemble(
     let transport = hardware.devices.transport;
     let provision = serve::with_config(spec, &request.provision);
     let told = provision::machine(common, spec, &provision, transport, places)?;
-    if let Some(served) = &hardware.served {
+    if let Some(served) = hardware
+        .served
+        .as_ref()
+        .filter(|_| !told.ignition.is_empty())
+    {
         served.site.put(CONFIG_PATH, told.ignition.clone());
     }
     let origin = Origin::Image;

@@ -249,6 +249,11 @@ impl LiveRun {
                     Vec::<String>::new(),
                     "the TPM of {machine} is still there"
                 );
+                let dir = self.out().join(event["dir"].as_str().unwrap());
+                assert!(
+                    are_gone(|| relays_of(&dir)),
+                    "relays of {machine} are still there"
+                );
             }
         }
         let left: Vec<_> = std::fs::read_dir(self.root.path().join("tmp"))
@@ -288,6 +293,38 @@ pub fn tpms_of(machine: &str) -> Vec<String> {
                 .filter_map(|entry| std::fs::read_link(entry.path()).ok())
                 .any(|path| path.to_string_lossy().contains(machine))
     })
+}
+
+/// The processes between a machine and its own server: those that its QEMU's command names.
+pub fn relays_of(dir: &Path) -> Vec<String> {
+    let command = std::fs::read_to_string(dir.join("qemu-command.txt")).unwrap_or_default();
+    let ends = command.split(" __relay ").skip(1);
+    let address = |rest: &str| {
+        rest.split([',', '\''])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let relays: Vec<String> = ends
+        .map(|rest| format!("\0__relay\0{}\0", address(rest)))
+        .collect();
+    processes(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        relays.iter().any(|relay| line.ends_with(relay.as_str()))
+    })
+}
+
+/// Whether processes are gone that nobody waits for, or are so in a moment.
+pub fn are_gone(find: impl Fn() -> Vec<String>) -> bool {
+    let started = Instant::now();
+    while !find().is_empty() {
+        if started.elapsed() > Duration::from_secs(10) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 fn processes(is_one: impl Fn(&str) -> bool) -> Vec<String> {

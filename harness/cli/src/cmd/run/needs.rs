@@ -35,6 +35,13 @@ pub fn unsupported(test: &TestCase, settings: &Settings) -> Option<SkipReason> {
         "an Ignition config"
     } else if test.needs.firstboot_kernel_args.is_some() {
         "kernel arguments for Ignition's boot"
+    } else if test
+        .needs
+        .server
+        .as_ref()
+        .is_some_and(|server| server.config.is_some())
+    {
+        "an Ignition config on its server"
     } else if test.needs.boot_from.is_some() || test.needs.console_only {
         "a live ISO's Ignition"
     } else {
