@@ -64,7 +64,8 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
         disk_size: None,
         mounts: Vec::new(),
         profile: profile.clone(),
-        cache_dir: output_dir.path().join("cache"),
+        // What was found out about the host and the image for one test holds for the others.
+        cache_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
         template_cache: None,
         work_dir: None,
         ..QemuOptions::default()

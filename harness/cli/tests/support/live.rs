@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::facts;
+
 /// How long a run, or a wait for an event of it, may take on a loaded machine without KVM.
 const PATIENCE: Duration = Duration::from_secs(2400);
 
@@ -39,6 +41,7 @@ impl LiveRun {
         cache: &Path,
         arguments: &[&str],
     ) -> LiveRun {
+        facts::give(cache);
         LiveRun::start_with(image, tree, arguments, |command| {
             command.env("XDG_CACHE_HOME", cache);
         })
@@ -79,11 +82,10 @@ impl LiveRun {
     /// Gives a command this run's temporary directory, and a cache of its own: what earlier runs took must not decide what
     /// starts first.
     pub fn configure(command: &mut Command, root: &Path) {
-        let temp = root.join("tmp");
+        let (temp, cache) = (root.join("tmp"), root.join("cache"));
         std::fs::create_dir_all(&temp).unwrap();
-        command
-            .env("TMPDIR", temp)
-            .env("XDG_CACHE_HOME", root.join("cache"));
+        facts::give(&cache);
+        command.env("TMPDIR", temp).env("XDG_CACHE_HOME", cache);
     }
 
     pub fn root(&self) -> &Path {
@@ -268,6 +270,7 @@ impl Drop for LiveRun {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        facts::keep(&self.root.path().join("cache"));
     }
 }
 

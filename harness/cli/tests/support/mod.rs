@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod facts;
 pub mod live;
 
 use std::os::unix::fs::PermissionsExt;
