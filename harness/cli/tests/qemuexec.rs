@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use support::live::LiveRun;
+use support::live::{LiveRun, signal};
 use support::{fixture, kolea, texts};
 
 /// How long a boot may take on a loaded machine without KVM.
@@ -175,6 +175,29 @@ fn the_console_is_the_terminals_and_an_initramfs_that_fails_is_told() {
     assert_nothing_left(root.path());
 }
 
+/// Whichever way it ends, the terminal is as it was before.
+#[test]
+fn a_terminal_is_given_back() {
+    let ways: [(&str, &dyn Fn(&mut Console), i32); 2] = [
+        ("Ctrl-A X", &|console| console.type_in("\u{1}x"), 0),
+        (
+            "SIGTERM",
+            &|console| signal("TERM", &console.child_called("kolea")),
+            130,
+        ),
+    ];
+    for (way, end, code) in ways {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let mut console = Console::on_terminal(&qemuexec(root.path(), &[]));
+        console.wait_for("SeaBIOS");
+        end(&mut console);
+        console.wait_for("the terminal is the same");
+        let status = console.end();
+        assert_eq!(status.code(), Some(code), "{way}: {}", console.seen());
+        assert_nothing_left(root.path());
+    }
+}
+
 /// A shell over SSH, and another one when the machine has been rebooted from it.
 #[test]
 fn a_shell_is_opened_again_after_a_reboot() {
@@ -238,6 +261,47 @@ impl Console {
         }
     }
 
+    /// With a terminal, of which it says in the end whether it is as it was.
+    fn on_terminal(command: &Command) -> Console {
+        let words: Vec<_> = [command.get_program()]
+            .into_iter()
+            .chain(command.get_args())
+            .map(|word| format!("'{}'", word.to_str().unwrap()))
+            .collect();
+        let line = format!(
+            "mode=$(stty -g); {}; status=$?; [ \"$(stty -g)\" != \"$mode\" ] || echo the terminal is the same; exit $status",
+            words.join(" ")
+        );
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--flush", "--command", &line]);
+        script.arg("/dev/null").env("SHELL", "/bin/sh");
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => script.env(key, value),
+                None => script.env_remove(key),
+            };
+        }
+        script.current_dir(command.get_current_dir().unwrap());
+        Console::open(&script)
+    }
+
+    /// The process ID of a program that was started in the terminal's shell.
+    fn child_called(&self, name: &str) -> String {
+        let children = |pid: &str| {
+            let all = format!("/proc/{pid}/task/{pid}/children");
+            fs::read_to_string(all).unwrap_or_default()
+        };
+        let mut pids = vec![self.child.id().to_string()];
+        while let Some(pid) = pids.pop() {
+            let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if command.trim() == name {
+                return pid;
+            }
+            pids.extend(children(&pid).split_whitespace().map(str::to_owned));
+        }
+        panic!("no {name} is running: {}", self.seen());
+    }
+
     fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -258,8 +322,12 @@ impl Console {
     }
 
     fn enter(&mut self, line: &str) {
+        self.type_in(&format!("{line}\n"));
+    }
+
+    fn type_in(&mut self, keys: &str) {
         let input = self.child.stdin.as_mut().unwrap();
-        input.write_all(format!("{line}\n").as_bytes()).unwrap();
+        input.write_all(keys.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
