@@ -76,6 +76,31 @@ fn images_that_cannot_boot() {
     assert!(refused_image(temp.path()).contains("directory"));
 }
 
+/// A disk without partitions has no boot file system to write to, whoever asks for it.
+#[test]
+fn images_without_a_boot_partition() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = temp.path().join("plain.raw");
+    let mut bytes = vec![0; 1 << 20];
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(&image, bytes).unwrap();
+    let image = image.to_str().unwrap();
+    for words in [
+        ["qemuexec", image, "--inject-ignition", "-x=true"],
+        ["qemuexec", image, "--kargs=debug", "-x=true"],
+    ] {
+        let output = kolea()
+            .args(words)
+            .arg("--output-dir")
+            .arg(temp.path().join("out"))
+            .output()
+            .unwrap();
+        let stderr = expect_status(2, &output);
+        assert!(stderr.contains("it has no GPT"), "{words:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{words:?}: {stderr}");
+    }
+}
+
 /// `kolea run` on the fixture without what this host has: firmware with keys for Secure Boot, which empty descriptors in the
 /// user's directory hide, and swtpm.
 fn on_a_poor_host(arguments: &[&str]) -> Output {

@@ -12,6 +12,9 @@ use kolea_model::{EventKind, Verdict};
 use kolea_qemu::{Accel, QemuOptions, QemuPlatform};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// What these are about `multipath.single-disk` is, too, but for kernel arguments that are added later.
+const SLOW: &[&str] = &["multipath.day1", "multipath.day2", "multipath.partition"];
+
 fn main() -> ExitCode {
     // QEMU calls us so.
     if let Some(code) = kolea_serve::relay::run_if_asked(std::env::args_os().skip(1)) {
@@ -20,17 +23,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = kolea_suites::all()
         .iter()
-        .filter(|test| cfg!(feature = "all-tests") || !is_slow(test))
+        // Live systems, and what they install, are the business of `kolea testiso` and its test.
+        .filter(|test| !test.tags.contains(&kolea_suites::ISO_TAG))
+        .filter(|test| cfg!(feature = "all-tests") || !SLOW.contains(&test.name))
         .map(|test| Trial::test(test.name, move || run(test)))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-fn is_slow(test: &NativeTest) -> bool {
-    // Each of those boots a live system, and most of them install another. What the other two are about, `multipath.single-disk` is,
-    // too, but for kernel arguments that are added later.
-    test.tags.contains(&kolea_suites::ISO_TAG)
-        || ["multipath.day1", "multipath.day2"].contains(&test.name)
 }
 
 fn image() -> PathBuf {
@@ -53,10 +51,8 @@ async fn run_on_fixture(test: &'static NativeTest) -> Result<(), Failed> {
     let output_dir = tempfile::tempdir()?;
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/profile.toml");
     let profile = Profile::load(&profile)?;
-    let iso = image.with_extension("iso");
     let platform = QemuPlatform::new(QemuOptions {
         image,
-        iso: iso.exists().then_some(iso),
         arch: "x86_64".to_owned(),
         accel: Accel::Auto,
         firmware: None,

@@ -81,8 +81,8 @@ impl QemuPlatform {
         Ok(())
     }
 
-    /// Whether the image can be changed as these tests need it, and as the options say (kernel arguments). Nothing of it is
-    /// looked at if they need no change.
+    /// Whether the image can be changed as these tests need it, and as the options say (kernel arguments, a config in its boot
+    /// file system). Nothing of it is looked at if they need no change.
     pub async fn check_image<'a>(
         &self,
         needs: impl IntoIterator<Item = &'a MachineNeeds>,
@@ -90,7 +90,8 @@ impl QemuPlatform {
         for needs in needs {
             let spec = self.resolve(needs);
             let edits = Edits::of(&spec);
-            if !edits.is_empty() && spec.boot_from.is_none() {
+            let changes = !edits.is_empty() || self.common.by_hand.inject;
+            if changes && spec.boot_from.is_none() {
                 let partition = boot::partition(&self.common, self.work.path()).await?;
                 partition.check(&edits)?;
             }
