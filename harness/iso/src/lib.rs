@@ -19,6 +19,7 @@ mod kernel;
 mod miniso;
 mod partitions;
 mod patch;
+mod pxeboot;
 mod rock_ridge;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
@@ -39,6 +40,7 @@ pub use inspect::{BootFile, IgnitionReport, Inspection, KargsReport, OsReport, T
 pub use kargs::{Edited, KargsArea, KargsEdit, KargsPlace};
 pub use miniso::Miniso;
 pub use partitions::{GptPartition, MbrPartition, Partitions};
+pub use pxeboot::Pxeboot;
 pub use source::{FileSource, ReadAt};
 pub use volume::{Iso, Volume};
 
