@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use kolea_model::Sectors;
 use serde::Deserialize;
 
 use crate::workdir::Workdir;
@@ -102,6 +103,15 @@ impl Build {
     /// The live ISO, if the build has one.
     pub fn live_iso(&self) -> Option<anyhow::Result<PathBuf>> {
         self.optional("live-iso")
+    }
+
+    /// The disk image for metal, if the build has one, packed or not.
+    pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
+        let kind = match sectors {
+            Sectors::Native4k => "metal4k",
+            _ => "metal",
+        };
+        self.images.get(kind).map(|file| self.dir.join(file))
     }
 
     /// The ostree container as a file, if the build has one.

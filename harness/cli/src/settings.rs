@@ -11,7 +11,7 @@ mod warnings;
 use std::path::{Path, PathBuf};
 
 use kolea_machine::Provisioning;
-use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount, TestCase, UserConfig};
+use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount, Sectors, TestCase, UserConfig};
 use kolea_qemu::{Accel, Tpm};
 use kolea_suite::{Selection, Shard};
 
@@ -36,6 +36,8 @@ pub struct Settings {
     pub build: Option<Build>,
     /// The image that was named.
     image: Option<PathBuf>,
+    /// The disk image for metal that was named.
+    metal_image: Option<PathBuf>,
     /// What machines boot from.
     platform: ChosenPlatform,
     /// The distribution.
@@ -69,6 +71,8 @@ pub struct Machines {
     pub primary_disk: DiskSpec,
     /// Directories of the host.
     pub mounts: Vec<HostMount>,
+    /// Kernel arguments of live systems that boot over the network.
+    pub pxe_kernel_args: Option<String>,
     /// What executes the guests' instructions.
     pub accel: Accel,
     /// How they are told what to do at their first boot.
@@ -152,6 +156,8 @@ impl Settings {
             disk_size: text(&global.qemu.qemu_size),
             primary_disk: platform::primary_disk(global)?,
             mounts: global.qemu.qemu_bind_ro.clone(),
+            pxe_kernel_args: Some(global.qemu.pxe_kargs.join(" "))
+                .filter(|args| !args.trim().is_empty()),
             accel: match global.qemu.accel {
                 AccelArg::Auto => Accel::Auto,
                 AccelArg::Kvm => Accel::Kvm,
@@ -169,6 +175,7 @@ impl Settings {
             workdir,
             build,
             image,
+            metal_image: path(&global.target.metal_image).map(Path::to_path_buf),
             platform,
             distro,
             selection,
@@ -191,6 +198,12 @@ impl Settings {
             (None, Some(build)) => build.live_iso().transpose().map_err(Failure::usage),
             (None, None) => Ok(None),
         }
+    }
+
+    /// The disk image that live systems install from a server to a disk with such sectors: the one that was named, or the build's.
+    pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
+        let built = || self.build.as_ref()?.metal_image(sectors);
+        self.metal_image.clone().or_else(built)
     }
 
     /// Why there is no live ISO, if there is none that can be used.

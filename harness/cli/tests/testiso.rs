@@ -4,8 +4,30 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use support::live::LiveRun;
-use support::{fixture_iso, kolea, profile, texts};
+use support::{fixture, fixture_iso, kolea, profile, texts, write_test};
+
+/// The fixture image as its installer takes it.
+fn metal_image(dir: &Path) -> PathBuf {
+    let (raw, packed) = (dir.join("metal.img"), dir.join("metal.img.lz4"));
+    let mut convert = Command::new("qemu-img");
+    convert
+        .args(["convert", "-O", "raw"])
+        .arg(fixture())
+        .arg(&raw);
+    let mut pack = Command::new("lz4");
+    pack.args(["-q", "-1", "--content-size"])
+        .arg(&raw)
+        .arg(&packed);
+    for command in [&mut convert, &mut pack] {
+        assert!(command.status().unwrap().success(), "{command:?}");
+    }
+    std::fs::remove_file(raw).unwrap();
+    packed
+}
 
 #[test]
 fn all_scenarios_pass() {
@@ -19,7 +41,8 @@ fn all_scenarios_pass() {
         .arg(profile())
         .arg("--output-dir")
         .arg(root.path().join("out"))
-        .args(["-j", "2"])
+        .args(["-j", "2", "--metal-image"])
+        .arg(metal_image(root.path()))
         .output()
         .unwrap();
     let (stdout, stderr) = texts(&output);
@@ -31,6 +54,53 @@ fn all_scenarios_pass() {
         .filter(|test| test.tags.contains(&kolea_suites::ISO_TAG));
     let all = format!("{} pass", scenarios.count());
     assert!(stdout.contains(&all), "not {all}: {stdout}");
+}
+
+/// From inside: no ISO is there, and the arguments of the flag come before the test's own.
+const BY_NETWORK: &str = r#"set -euo pipefail
+[[ $(findmnt -n -o FSTYPE /) == overlay ]]
+[[ -z $(lsblk -n -d -o NAME -I 11,253) && ! -e /run/media/iso ]]
+grep -q ' flag=a,b flag2 kolea.extra$' /proc/cmdline
+"#;
+
+#[test]
+fn external_tests_boot_over_the_network() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("net");
+    let needs = |boot_from| {
+        format!(
+            "## kola:\n##   exclusive: true\n##   bootFrom: {boot_from}\n##   minMemory: 3072\n##   appendKernelArgs: kolea.extra"
+        )
+    };
+    let fetched = format!("{BY_NETWORK}[[ -e /run/rootfs.img ]]");
+    write_test(&tree, "fetched", &needs("pxe"), &fetched);
+    let appended = format!("{BY_NETWORK}[[ ! -e /run/rootfs.img ]]");
+    write_test(&tree, "appended", &needs("pxe-rootfs-appended"), &appended);
+    let (iso, profile) = (fixture_iso(), profile());
+    let mut run = LiveRun::start(
+        &tree,
+        &[
+            "--qemu-iso",
+            iso.to_str().unwrap(),
+            "-b",
+            profile.to_str().unwrap(),
+            "--pxe-kargs",
+            "flag=a,b",
+            "--pxe-kargs",
+            "flag2",
+            "ext.net.*",
+        ],
+    );
+    run.passes();
+    for (test, agent) in [("fetched", "curl/"), ("appended", "iPXE/")] {
+        let requests = run.artefact_of(&format!("ext.net.{test}"), "requests.txt");
+        let rootfs: Vec<&str> = requests
+            .lines()
+            .filter(|line| line.contains("/kolea/rootfs.img"))
+            .collect();
+        assert_eq!(rootfs.len(), 1, "{requests}");
+        assert!(rootfs[0].contains(agent), "{requests}");
+    }
 }
 
 #[test]

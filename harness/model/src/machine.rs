@@ -50,6 +50,9 @@ pub struct MachineNeeds {
     /// What is on its own HTTP server, if it is to have one (directory `kolea-serve`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerNeeds>,
+    /// Whether the disk image to be installed is on that server (compiled-in tests).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metal: bool,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
@@ -150,6 +153,35 @@ pub enum BootFrom {
     Iso,
     /// A live ISO, as a disk.
     IsoAsDisk,
+    /// The network: a live ISO's kernel and initramfs, which fetches the root file system.
+    Pxe,
+    /// The network, with the root file system as a second initramfs.
+    PxeRootfsAppended,
+}
+
+impl BootFrom {
+    /// All of them.
+    pub const ALL: [BootFrom; 4] = [
+        BootFrom::Iso,
+        BootFrom::IsoAsDisk,
+        BootFrom::Pxe,
+        BootFrom::PxeRootfsAppended,
+    ];
+
+    /// Its name, as the metadata have it (`bootFrom`).
+    pub fn name(self) -> &'static str {
+        match self {
+            BootFrom::Iso => "iso",
+            BootFrom::IsoAsDisk => "iso-as-disk",
+            BootFrom::Pxe => "pxe",
+            BootFrom::PxeRootfsAppended => "pxe-rootfs-appended",
+        }
+    }
+
+    /// Whether it is the network.
+    pub fn is_pxe(self) -> bool {
+        matches!(self, BootFrom::Pxe | BootFrom::PxeRootfsAppended)
+    }
 }
 
 /// How a machine reaches a CD.

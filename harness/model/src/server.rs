@@ -24,6 +24,8 @@ pub struct ServerNeeds {
 impl ServerNeeds {
     /// Where the guest finds it, so that configs can name it: an address of QEMU's own network that DHCP does not give to anybody.
     pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 10);
+    /// Where machines have the disk image to be installed, if their tests ask for it (`MachineNeeds::metal`).
+    pub const METAL_PATH: &str = "/kolea/metal";
 }
 
 /// What a server has at a path.

@@ -218,8 +218,9 @@ impl Reader {
             "bootFrom" if !text.is_empty() => {
                 self.metadata.needs.boot_from = values::boot_from(text);
                 if self.metadata.needs.boot_from.is_none() {
-                    let message =
-                        format!("`{name}`: {text:?} is unknown: iso and iso-as-disk are possible");
+                    let message = format!(
+                        "`{name}`: {text:?} is unknown: iso, iso-as-disk, pxe and pxe-rootfs-appended are possible"
+                    );
                     self.error(line, message);
                 }
             }

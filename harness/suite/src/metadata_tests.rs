@@ -218,7 +218,7 @@ fn faults_name_their_line_and_what_to_do() {
         ("minDisk: 99999999", 1, "too large"),
         ("additionalDisks: [5M]", 1, "whole number and G"),
         ("primaryDisk: 5G:channel=sata", 1, "virtio, nvme and scsi"),
-        ("bootFrom: cd", 1, "iso and iso-as-disk"),
+        ("bootFrom: cd", 1, "iso, iso-as-disk, pxe"),
         ("bindMountHostRO: [/a]", 1, "a comma"),
         ("bindMountHostRO: [\"/,b\"]", 1, "an absolute path"),
         ("bindMountHostRO: [\"/,/\"]", 1, "no place in the guest"),

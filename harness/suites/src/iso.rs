@@ -12,6 +12,8 @@ pub const TAG: &str = "iso";
 
 /// Memory of live systems that install (kola's), in MiB.
 const INSTALL_MIB: u64 = 4096;
+/// That of those whose root file system is unpacked with the initramfs (kola's), in MiB.
+const ROOTFS_APPENDED_MIB: u64 = 5120;
 /// Size of the disk that is installed to (kola's `installDisk`), in GiB.
 const TARGET_GIB: u64 = 12;
 
@@ -33,6 +35,7 @@ tests! {
     "iso-as-disk.bios" live::boots: "the live ISO boots as a disk, with a config";
     "iso-as-disk.uefi" live::boots: "the live ISO boots as a disk with UEFI, with a config";
     "iso-as-disk.uefi-secure" live::boots: "the live ISO boots as a disk with Secure Boot, with a config";
+    "iso-install.bios" install::installs: "the live system installs from a server to a disk, and what was installed boots";
     "iso-live-boot.bios" live::boots: "the live ISO boots as a CD, with a config";
     "iso-live-login.bios" live::logs_in: "the live ISO boots without a config, and its user is logged in on the console";
     "iso-live-login.uefi" live::logs_in: "the live ISO boots with UEFI and without a config, and its user is logged in on the console";
@@ -42,6 +45,10 @@ tests! {
     "iso-offline-install.bios" install::installs: "the live system installs to a disk, and what was installed boots";
     "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
+    "pxe-offline-install.4k.uefi" install::installs: "a live system from the network installs to a disk with sectors of 4096 bytes, and what was installed boots";
+    "pxe-offline-install.rootfs-appended.bios" install::installs: "a live system from the network, all of it in its initramfs, installs to a disk, and what was installed boots";
+    "pxe-online-install.bios" install::installs: "a live system from the network installs from a server to a disk, and what was installed boots";
+    "pxe-online-install.4k.uefi" install::installs: "a live system from the network installs from a server to a disk with sectors of 4096 bytes, and what was installed boots";
 }
 
 /// What a scenario is, by its name.
@@ -55,6 +62,10 @@ struct Scenario {
     /// Of what is installed to: sectors of 4096 bytes, and two paths.
     large_sectors: bool,
     multipath: bool,
+    /// What is installed comes from a server.
+    online: bool,
+    pxe: bool,
+    rootfs_appended: bool,
 }
 
 impl Scenario {
@@ -72,6 +83,9 @@ impl Scenario {
             from_ram: has("fromram"),
             large_sectors: has("4k"),
             multipath: has("mpath"),
+            online: has("install") && !has("offline"),
+            pxe: has("pxe"),
+            rootfs_appended: name.contains(".rootfs-appended."),
         }
     }
 
@@ -83,13 +97,25 @@ impl Scenario {
         }
     }
 
+    fn boot_from(self) -> BootFrom {
+        if self.rootfs_appended {
+            BootFrom::PxeRootfsAppended
+        } else if self.pxe {
+            BootFrom::Pxe
+        } else if self.as_disk {
+            BootFrom::IsoAsDisk
+        } else {
+            BootFrom::Iso
+        }
+    }
+
     fn needs(self) -> MachineNeeds {
         MachineNeeds {
-            memory_mib: self.install.then_some(INSTALL_MIB),
-            boot_from: Some(match self.as_disk {
-                true => BootFrom::IsoAsDisk,
-                false => BootFrom::Iso,
-            }),
+            memory_mib: match self.rootfs_appended {
+                true => Some(ROOTFS_APPENDED_MIB),
+                false => self.install.then_some(INSTALL_MIB),
+            },
+            boot_from: Some(self.boot_from()),
             additional_disks: match self.install {
                 true => vec![DiskSpec {
                     size_gib: Some(TARGET_GIB),
@@ -104,6 +130,7 @@ impl Scenario {
                 .from_ram
                 .then(|| "coreos.liveiso.fromram nestos.liveiso.fromram".to_owned()),
             firmware: Some(self.firmware),
+            metal: self.online,
             console_only: self.login,
             skip_base_checks: true,
             ..MachineNeeds::default()
@@ -129,7 +156,12 @@ async fn has_argument(context: &TestContext, argument: &str) -> Result<bool, Tes
 /// Whether the machine runs a live system.
 async fn is_live(context: &TestContext) -> Result<bool, TestFailure> {
     let line = context.check_ok("cat /proc/cmdline").await?;
-    let live = |word: &str| word.contains(".liveiso=") || word.contains(".live.rootfs_url=");
+    // The last is how kolea boots what has its root file system in the initramfs.
+    let live = |word: &str| {
+        word.contains(".liveiso=")
+            || word.contains(".live.rootfs_url=")
+            || word == "initrd=rootfs.img"
+    };
     Ok(line.split_whitespace().any(live))
 }
 
@@ -149,6 +181,14 @@ mod tests {
         let scenario = Scenario::of("iso-as-disk.uefi-secure");
         assert!(scenario.as_disk && !scenario.install);
         assert_eq!(scenario.firmware, Firmware::UefiSecure);
+        let booted = |name| Scenario::of(name).needs().boot_from;
+        assert_eq!(booted("pxe-online-install.bios"), Some(BootFrom::Pxe));
+        let online = |name| Scenario::of(name).needs().metal;
+        assert!(online("pxe-online-install.bios") && online("iso-install.bios"));
+        assert!(!online("pxe-offline-install.uefi") && !online("iso-live-boot.bios"));
+        let scenario = Scenario::of("pxe-offline-install.rootfs-appended.4k.uefi");
+        assert_eq!(scenario.boot_from(), BootFrom::PxeRootfsAppended);
+        assert!(scenario.install && !scenario.from_ram);
         assert!(Scenario::of("iso-live-login.bios").needs().console_only);
         let needs = Scenario::of("iso-offline-install.bios").needs();
         assert_eq!((needs.additional_disks.len(), needs.kernel_args), (1, None));

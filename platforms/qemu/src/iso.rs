@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use kolea_iso::{EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit};
+use kolea_iso::{
+    EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit, Pxeboot,
+};
 use kolea_machine::MachineError;
 use kolea_machine::profile::Profile;
 use kolea_model::{BootFrom, CdBus, MachineSpec};
@@ -36,6 +38,8 @@ pub struct LiveIso {
     size_mib: u64,
     /// Where its embed areas are described.
     directories: Vec<String>,
+    /// What of it is booted over a network, or why nothing is.
+    pub pxeboot: Result<Pxeboot, String>,
 }
 
 impl LiveIso {
@@ -54,6 +58,7 @@ impl LiveIso {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             size_mib: iso.size().div_ceil(1 << 20),
             directories,
+            pxeboot: Pxeboot::find(&iso).map_err(|error| error.to_string()),
         })
     }
 
@@ -82,7 +87,8 @@ impl LiveIso {
     }
 }
 
-/// Puts the ISO into the machine's drive, if it boots from one: a copy with the config in it, or the template's copy.
+/// Puts the ISO into the machine's drive, if it boots from one: a copy with the config in it, or the template's copy. All machines
+/// that boot a live system have the port that it reports on.
 pub async fn insert(
     common: &Common,
     spec: &MachineSpec,
@@ -95,6 +101,13 @@ pub async fn insert(
     let Some(boot_from) = spec.boot_from else {
         return Ok(());
     };
+    let (ours, theirs) = completion()
+        .map_err(|error| MachineError::Harness(format!("cannot make pipes for QEMU: {error}")))?;
+    hardware.devices.completion = Some(hardware.inherited.add(theirs));
+    hardware.completion = Some(ours);
+    if boot_from.is_pxe() {
+        return Ok(());
+    }
     let file = match origin {
         Origin::Template(dir) => dir.join(names::ISO),
         Origin::Image => {
@@ -118,10 +131,6 @@ pub async fn insert(
         file,
         drive: (boot_from == BootFrom::Iso).then_some(common.profile.cd_bus),
     });
-    let (ours, theirs) = completion()
-        .map_err(|error| MachineError::Harness(format!("cannot make pipes for QEMU: {error}")))?;
-    hardware.devices.completion = Some(hardware.inherited.add(theirs));
-    hardware.completion = Some(ours);
     Ok(())
 }
 
@@ -142,16 +151,25 @@ fn completion() -> io::Result<(Receiver, OwnedFd)> {
 }
 
 #[cfg(test)]
+impl LiveIso {
+    /// One that is nowhere.
+    pub fn sample(pxeboot: Result<Pxeboot, String>) -> LiveIso {
+        LiveIso {
+            path: "/l.iso".into(),
+            size_mib: 1,
+            directories: vec!["coreos".to_owned()],
+            pxeboot,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_copy_has_the_config_and_the_arguments_that_the_machine_is_to_have() {
-        let iso = LiveIso {
-            path: "/l.iso".into(),
-            size_mib: 1,
-            directories: vec!["coreos".to_owned()],
-        };
+        let iso = LiveIso::sample(Err(String::new()));
         let mut spec = MachineSpec {
             boot_from: Some(BootFrom::IsoAsDisk),
             kernel_args: Some("a=1 b".to_owned()),

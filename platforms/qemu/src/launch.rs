@@ -27,6 +27,7 @@ use crate::machine::QemuMachine;
 use crate::mounts::Transport;
 use crate::provision;
 use crate::pumps::JournalState;
+use crate::pxe;
 use crate::serve;
 use crate::start::{Lives, Parts, start};
 use crate::steps::Steps;
@@ -60,6 +61,8 @@ pub struct Common {
     pub by_hand: ByHand,
     /// The image's boot file system, looked for when a machine has kernel arguments.
     pub boot: OnceCell<BootPartition>,
+    /// The directory of what is taken out of the ISO for machines that boot over the network, once one does.
+    pub pxe: OnceCell<PathBuf>,
     /// This host's swtpm, if machines have a TPM.
     pub swtpm: Option<Swtpm>,
 }
@@ -149,7 +152,7 @@ async fn assemble(
     request: &LaunchRequest,
     places: Places<'_>,
     identity: (&str, &Memory),
-    by_hand: ByHand,
+    mut by_hand: ByHand,
     steps: &Steps,
 ) -> Result<Assembled, MachineError> {
     let spec = &request.spec;
@@ -177,6 +180,10 @@ async fn assemble(
         steps,
     )
     .await?;
+    let site = hardware.served.as_ref().map(|served| &*served.site);
+    if let Some(netboot) = pxe::serve(common, spec, places.work, places.files, site, steps).await? {
+        by_hand.netboot = Some(netboot);
+    }
     if by_hand.inject {
         let edits = Edits {
             ignition: Some(told.ignition),

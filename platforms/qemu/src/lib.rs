@@ -32,6 +32,7 @@ mod probe_guest;
 mod process;
 mod provision;
 mod pumps;
+mod pxe;
 mod qmp;
 mod said;
 mod sectors;

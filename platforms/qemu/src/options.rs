@@ -50,6 +50,10 @@ pub struct QemuOptions {
     pub boot_from: Option<BootFrom>,
     /// The live ISO for tests that boot from one (`bootFrom`), where the image is a disk.
     pub iso: Option<PathBuf>,
+    /// The disk image that live systems install from a server, for tests that do that: raw, or packed as the installer takes it.
+    pub metal: Option<PathBuf>,
+    /// The same for disks with sectors of 4096 bytes; it may be the same one, if the installer can do with that.
+    pub metal_4k: Option<PathBuf>,
     /// Its architecture, by its RPM name.
     pub arch: String,
     /// What executes the guests' instructions.
@@ -72,6 +76,8 @@ pub struct QemuOptions {
     pub kernel_args: Option<String>,
     /// Kernel arguments for the first boot of every machine, before those of its test.
     pub firstboot_kernel_args: Option<String>,
+    /// Kernel arguments of live systems that are booted over the network, before those of their tests (`--pxe-kargs`).
+    pub pxe_kernel_args: Option<String>,
     /// The network of the primary interface, as `ADDRESS/BITS` (`--usernet-addr`); QEMU's own if none.
     pub usernet: Option<String>,
     /// How machines are told what to do at their first boot. Whether the image can do with it shows when it boots.

@@ -26,7 +26,7 @@ use crate::start::Lives;
 use crate::switch::Switch;
 use crate::templates::{self, Store, TemplateKey};
 use crate::workdir::WorkDir;
-use crate::{QemuError, nbd, sectors};
+use crate::{QemuError, nbd, pxe, sectors};
 
 /// Machines in QEMU, from one image.
 #[derive(Debug)]
@@ -46,6 +46,12 @@ pub struct QemuPlatform {
     /// Kernel arguments that every machine has.
     kernel_args: Option<String>,
     firstboot_kernel_args: Option<String>,
+    /// Kernel arguments of live systems that are booted over the network.
+    pxe_kernel_args: Option<String>,
+    /// The disk image that live systems install from a server.
+    metal: Option<PathBuf>,
+    /// The same for disks with sectors of 4096 bytes.
+    metal_4k: Option<PathBuf>,
     common: Common,
     work: WorkDir,
     /// Where templates of earlier runs are.
@@ -72,8 +78,13 @@ impl QemuPlatform {
                 spec.firmware,
             )
             .map_err(|error| format!("primaryDisk: the image's {error}"))?;
-        } else if common.iso.is_none() {
+        } else if let Some(iso) = &common.iso {
+            pxe::check(&spec, iso)?;
+        } else {
             return Err(no_iso().to_string());
+        }
+        if needs.metal && self.metal(needs).is_none() {
+            return Err("there is no disk image that could be installed from a server".to_owned());
         }
         if disks(&spec).any(|disk| disk.multipath) {
             nbd::find().map_err(|error| format!("mpath: {error}"))?;
@@ -235,7 +246,8 @@ impl Platform for QemuPlatform {
         }
         let private =
             std::mem::take(&mut *self.private.lock().unwrap_or_else(PoisonError::into_inner));
-        for dir in private {
+        let shared = self.work.path().join(pxe::DIR);
+        for dir in private.into_iter().chain([shared]) {
             match std::fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     left.push(format!("cannot remove {}: {error}", dir.display()));

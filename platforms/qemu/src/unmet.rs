@@ -15,6 +15,11 @@ pub fn unmet(needs: &MachineNeeds, arch: &str) -> Option<String> {
             "bootFrom: iso-as-disk",
             needs.boot_from == Some(BootFrom::IsoAsDisk) && arch != Some(Arch::X86_64),
         ),
+        (
+            // Another machine's network card has no iPXE that it could run.
+            "bootFrom: pxe",
+            needs.boot_from.is_some_and(BootFrom::is_pxe) && arch != Some(Arch::X86_64),
+        ),
         ("instanceType", needs.instance_type.is_some()),
         ("numaNodes", needs.numa && !has_numa),
         (
@@ -67,6 +72,9 @@ mod tests {
             unmet(&needs, "aarch64").as_deref(),
             Some("bootFrom: iso-as-disk")
         );
+        needs.boot_from = Some(BootFrom::PxeRootfsAppended);
+        assert_eq!(unmet(&needs, "x86_64"), None);
+        assert_eq!(unmet(&needs, "aarch64").as_deref(), Some("bootFrom: pxe"));
         needs.boot_from = None;
         needs.additional_nics = 1;
         assert_eq!(unmet(&needs, "aarch64"), None);

@@ -38,7 +38,6 @@ pub const FOREIGN: &[Foreign] = foreign![
     "qemu-secex-hostkey" Text,
     "qemu-cex" Bool,
     "inst-insecure" Bool,
-    "pxe-kargs" Text,
     "stream" Text "aws",
     "aws-credentials-file" Text "aws",
     "aws-region" Text "aws",

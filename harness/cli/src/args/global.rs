@@ -42,6 +42,9 @@ pub struct TargetArgs {
     /// The live ISO: what machines boot from, or with `-p qemu` those of tests that ask for it [default: the build's]
     #[arg(long, value_name = "FILE")]
     pub qemu_iso: Option<PathBuf>,
+    /// The disk image that live systems install from a server, as their installer takes it [default: the build's for metal]
+    #[arg(long, value_name = "FILE")]
+    pub metal_image: Option<PathBuf>,
     /// Machines boot from the live ISO as a disk
     #[arg(long)]
     pub qemu_iso_as_disk: bool,

@@ -31,6 +31,9 @@ pub struct QemuArgs {
     /// A directory of the host that every machine may read; once for each
     #[arg(long, value_name = "HOST,GUEST")]
     pub qemu_bind_ro: Vec<HostMount>,
+    /// Kernel arguments of live systems that boot over the network (PXE), between blanks
+    #[arg(long, value_name = "ARGUMENTS")]
+    pub pxe_kargs: Vec<String>,
     /// KVM or emulation; `auto` tries KVM with a tiny guest first
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,

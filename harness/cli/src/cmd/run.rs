@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use kolea_engine::{Case, Control, EventSender, Expected, RunOptions};
 use kolea_machine::Platform;
-use kolea_model::{ExitCode, RunInfo, SkipReason};
+use kolea_model::{ExitCode, RunInfo, Sectors, SkipReason};
 use kolea_qemu::{QemuOptions, QemuPlatform, TemplateCache};
 use kolea_report::{Record, Terminal, TerminalOptions};
 use kolea_suite::Selected;
@@ -157,6 +157,8 @@ pub fn qemu(settings: &Settings, image: &Path, iso: Option<&Path>) -> QemuOption
         image: image.to_path_buf(),
         boot_from: settings.boot_from(),
         iso: iso.map(Path::to_path_buf),
+        metal: settings.metal_image(Sectors::default()),
+        metal_4k: settings.metal_image(Sectors::Native4k),
         arch: settings.selection.arch.clone(),
         accel: machines.accel,
         firmware: machines.firmware,
@@ -164,6 +166,7 @@ pub fn qemu(settings: &Settings, image: &Path, iso: Option<&Path>) -> QemuOption
         memory_mib: machines.memory_mib,
         disk_size: machines.disk_size.clone(),
         mounts: machines.mounts.clone(),
+        pxe_kernel_args: machines.pxe_kernel_args.clone(),
         primary_disk: machines.primary_disk.clone(),
         provisioning: machines.provisioning,
         ssh_key: machines.ssh_key.clone(),

@@ -62,9 +62,7 @@ pub(super) fn grace_until(text: &str) -> Option<DateTime<Utc>> {
 
 /// What to boot from, by the name that the schema allows.
 pub(super) fn boot_from(text: &str) -> Option<BootFrom> {
-    match text {
-        "iso" => Some(BootFrom::Iso),
-        "iso-as-disk" => Some(BootFrom::IsoAsDisk),
-        _ => None,
-    }
+    BootFrom::ALL
+        .into_iter()
+        .find(|boot_from| boot_from.name() == text)
 }

@@ -2,6 +2,7 @@
 
 use kolea_machine::ignition::with_units;
 use kolea_machine::{TestContext, TestFailure, TestResult, Unit};
+use kolea_model::ServerNeeds;
 
 use crate::multipath;
 
@@ -62,13 +63,31 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
     let multipath: String = (multipath.split_whitespace())
         .map(|argument| format!("--append-karg {argument} "))
         .collect();
+    let source = match scenario.online {
+        // What is served is signed by nobody.
+        true => format!(
+            "--insecure --image-url http://{}{} ",
+            ServerNeeds::ADDRESS,
+            ServerNeeds::METAL_PATH
+        ),
+        false => String::new(),
+    };
     // The installed system speaks where the live one does.
     let consoles = "$(grep -o '\\bconsole=[^ ]*' /proc/cmdline | sed 's/^/--append-karg /')";
     let install = format!(
-        "sudo {installer} install --ignition-file {CONFIG} --append-karg {ARGUMENT} {multipath}{consoles} {target}"
+        "sudo {installer} install {source}--ignition-file {CONFIG} --append-karg {ARGUMENT} {multipath}{consoles} {target}"
     );
     // Its own words are in the test's output; the last of them are in the verdict.
     context.check_ok(&install).await?;
+    if scenario.online {
+        let requests = context.site()?.requests();
+        expect(
+            requests.iter().any(|request| {
+                request.path == ServerNeeds::METAL_PATH && request.status == Some(200)
+            }),
+            "the installer did not fetch the image from the server",
+        )?;
+    }
 
     let live = context
         .check_ok("cat /proc/sys/kernel/random/boot_id")

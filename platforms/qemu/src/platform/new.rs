@@ -129,6 +129,9 @@ impl QemuPlatform {
             primary_disk,
             kernel_args: options.kernel_args,
             firstboot_kernel_args: options.firstboot_kernel_args,
+            pxe_kernel_args: options.pxe_kernel_args,
+            metal: options.metal,
+            metal_4k: options.metal_4k,
             common: Common {
                 arch,
                 accelerator: choice.accelerator,
@@ -146,6 +149,7 @@ impl QemuPlatform {
                 virtiofsd: OnceCell::new(),
                 by_hand: options.by_hand,
                 boot: OnceCell::new(),
+                pxe: OnceCell::new(),
                 swtpm,
             },
             work,

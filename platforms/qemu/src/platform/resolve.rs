@@ -1,7 +1,11 @@
 //! What a machine is, by its test and by the options.
 
+use std::path::PathBuf;
+
 use kolea_machine::Platform;
-use kolea_model::{DiskSpec, HostMount, MachineNeeds, MachineSpec};
+use kolea_model::{
+    BootFrom, DiskSpec, HostMount, MachineNeeds, MachineSpec, Sectors, Served, ServerNeeds,
+};
 
 use super::QemuPlatform;
 use crate::{boot, drives};
@@ -14,6 +18,21 @@ const NODES: u32 = 2;
 impl QemuPlatform {
     /// What a test's machine is, given what the test asks for and what the user asks for all machines.
     pub(super) fn spec(&self, needs: &MachineNeeds) -> MachineSpec {
+        let boot_from = needs.boot_from.or(self.boot_from);
+        let by_network = boot_from.is_some_and(BootFrom::is_pxe);
+        let mut server = needs.server.clone();
+        if by_network {
+            // For its config and its root file system.
+            server.get_or_insert_default();
+        }
+        if let Some(image) = self.metal(needs).filter(|_| needs.metal) {
+            let served = &mut server.get_or_insert_default().contents;
+            served.insert(ServerNeeds::METAL_PATH.to_owned(), Served::File(image));
+        }
+        let of_all = match by_network {
+            true => boot::joined(self.kernel_args.as_deref(), self.pxe_kernel_args.as_deref()),
+            false => self.kernel_args.clone(),
+        };
         MachineSpec {
             memory_mib: self
                 .common
@@ -29,19 +48,30 @@ impl QemuPlatform {
             disks: needs.additional_disks.clone(),
             nics: needs.additional_nics,
             // Configs have the server's address in them.
-            usernet: self.usernet.clone().filter(|_| needs.server.is_none()),
+            usernet: self.usernet.clone().filter(|_| server.is_none()),
             private_network: needs.private_network,
             host_forwards: needs.host_forwards.clone(),
-            server: needs.server.clone(),
-            boot_from: needs.boot_from.or(self.boot_from),
+            server,
+            boot_from,
             console_only: needs.console_only,
-            kernel_args: boot::joined(self.kernel_args.as_deref(), needs.kernel_args.as_deref()),
+            kernel_args: boot::joined(of_all.as_deref(), needs.kernel_args.as_deref()),
             firstboot_kernel_args: boot::joined(
                 self.firstboot_kernel_args.as_deref(),
                 needs.firstboot_kernel_args.as_deref(),
             ),
             tpm: self.tpm,
             hostname: self.hostname(0),
+        }
+    }
+}
+
+impl QemuPlatform {
+    /// The disk image that such a test's live system installs from a server: one for the sectors of the disk that it installs to.
+    pub(super) fn metal(&self, needs: &MachineNeeds) -> Option<PathBuf> {
+        let target = needs.additional_disks.first();
+        match target.is_some_and(|disk| disk.sectors == Sectors::Native4k) {
+            true => self.metal_4k.clone(),
+            false => self.metal.clone(),
         }
     }
 }

@@ -22,6 +22,14 @@ pub fn unsupported(test: &TestCase, settings: &Settings) -> Option<SkipReason> {
             rule: format!("no live ISO: {why}"),
         });
     }
+    let target = test.needs.additional_disks.first();
+    let sectors = target.map(|disk| disk.sectors).unwrap_or_default();
+    if test.needs.metal && settings.metal_image(sectors).is_none() {
+        return Some(SkipReason::Deselected {
+            rule: "no disk image that could be installed from a server: name one by --metal-image"
+                .to_owned(),
+        });
+    }
     let arch = &settings.selection.arch;
     let lacking = || {
         kolea_qemu::lacking(&test.needs, arch)
