@@ -46,6 +46,7 @@ tests! {
     "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
     "pxe-offline-install.4k.uefi" install::installs: "a live system from the network installs to a disk with sectors of 4096 bytes, and what was installed boots";
+    "pxe-offline-install.bios" install::installs: "a live system from the network installs to a disk, and what was installed boots";
     "pxe-offline-install.rootfs-appended.bios" install::installs: "a live system from the network, all of it in its initramfs, installs to a disk, and what was installed boots";
     "pxe-online-install.bios" install::installs: "a live system from the network installs from a server to a disk, and what was installed boots";
     "pxe-online-install.4k.uefi" install::installs: "a live system from the network installs from a server to a disk with sectors of 4096 bytes, and what was installed boots";

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kolea_iso::Pxeboot;
 use kolea_machine::MachineError;
-use kolea_model::{BootFrom, Firmware, MachineSpec, Served, ServerNeeds};
+use kolea_model::{BootFrom, Firmware, MachineSpec, ServerNeeds};
 use kolea_serve::{CONFIG_PATH, Content, Site};
 
 use crate::by_hand::Netboot;
@@ -34,7 +34,7 @@ const KARGS: &str =
 const OPERATORS: [&str; 3] = ["&&", "||", ";"];
 
 /// What is booted over the network, if anything is.
-pub fn of(spec: &MachineSpec) -> Option<BootFrom> {
+fn of(spec: &MachineSpec) -> Option<BootFrom> {
     spec.boot_from.filter(|boot_from| boot_from.is_pxe())
 }
 
@@ -125,10 +125,7 @@ pub async fn serve(
     })?;
     let extracted = common.pxe.get_or_try_init(|| extract(common, work));
     let extracted = steps.time("pxe", extracted).await?;
-    site.put(
-        ROOTFS_PATH,
-        Content::from(Served::File(extracted.join(Pxeboot::ROOTFS))),
-    );
+    site.put(ROOTFS_PATH, Content::File(extracted.join(Pxeboot::ROOTFS)));
     let prefix = common.profile.karg_prefix.as_deref().unwrap_or(PREFIX);
     let dir = files.join(TFTP);
     fs::create_dir(&dir).map_err(|error| file_error("create", &dir, &error))?;
