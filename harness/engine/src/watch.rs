@@ -329,9 +329,15 @@ async fn read(shared: Arc<Shared>, mut lines: mpsc::Receiver<Line>) {
 /// Ignition's last words when it has tried to fetch something for as long as it is to.
 const GAVE_UP: &str = "unable to fetch resource in time";
 
-/// The part of a line of Ignition that says why something could not be fetched.
-fn fetch_error(message: &str) -> Option<&str> {
-    message.find("GET error: ").map(|at| &message[at..])
+/// Follows Ignition's attempts to fetch something, which it repeats after errors and answers of 500 and above: `slot` has what went
+/// wrong with the last one, unless that went well.
+fn follow_fetch(slot: &mut Option<String>, message: &str) {
+    if let Some(at) = message.find("GET error: ") {
+        *slot = Some(sanitise(&message[at..]));
+    } else if let Some(at) = message.find("GET result: ") {
+        let result = message[at..].trim_end();
+        *slot = (!result.ends_with(": OK")).then(|| sanitise(result));
+    }
 }
 
 /// How much a line of Ignition says about why it failed; `None` if nothing.
@@ -373,9 +379,7 @@ impl Shared {
         }
         if text.contains("ignition[") {
             keep_heaviest(&mut state.ignition_console, text);
-            if let Some(error) = fetch_error(text) {
-                state.ignition_fetch = Some(sanitise(error));
-            }
+            follow_fetch(&mut state.ignition_fetch, text);
         }
         self.apply_rules(&mut state, FindingSource::Console, text);
     }
@@ -406,9 +410,7 @@ impl Shared {
         }
         if identifier == "ignition" {
             keep_heaviest(&mut state.ignition_journal, &entry.message);
-            if let Some(error) = fetch_error(&entry.message) {
-                state.ignition_fetch = Some(sanitise(error));
-            }
+            follow_fetch(&mut state.ignition_fetch, &entry.message);
             self.progress.send_modify(|progress| progress.news += 1);
         }
         // The console shows the identifier and the process before the message, and some rules rely on that.

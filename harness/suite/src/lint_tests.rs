@@ -218,11 +218,25 @@ fn what_a_config_fetches_from_the_machines_own_server_has_to_be_there() {
         {"source":"http://10.0.2.10/here?fault=altered"},
         {"source":"http://10.0.2.10/kolea/config.ign"},
         {"source":"http://10.0.2.2/elsewhere"},
-        {"source":"https://10.0.2.10/gone"}]}}}"#;
+        {"source":"https://10.0.2.10/gone"}]}},
+        "systemd":{"units":[{"name":"x.service",
+            "contents":"[Service]\nExecStart=curl http://10.0.2.10/here -o /x"}]}}"#;
     dir.file("tests/kola/x", test, 0o755)
         .file("tests/kola/config.ign", config, 0o644)
         .file("tests/kola/kolea-serve/here", "", 0o644);
     one(&dir.problems(), "config.ign: warning: fetches /gone");
-    fs::remove_dir_all(dir.path("tests/kola/kolea-serve")).unwrap();
+    let outside = r#"{"ignition":{"version":"3.0.0","config":{"merge":[
+        {"source":"http://10.0.2.10/../config.ign"},
+        {"source":"http://10.0.2.10//etc/passwd"},
+        {"source":"http://10.0.2.10/kolea/typo"}]}}}"#;
+    dir.file("tests/kola/config.ign", outside, 0o644);
     assert_eq!(dir.problems().len(), 3);
+    dir.file("tests/kola/config.ign", config, 0o644);
+    fs::remove_dir_all(dir.path("tests/kola/kolea-serve")).unwrap();
+    let problems = dir.problems();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    one(
+        &problems[1..2],
+        "the machine's own server, which it does not have",
+    );
 }

@@ -83,8 +83,15 @@ impl QemuPlatform {
         } else {
             return Err(no_iso().to_string());
         }
-        if needs.metal && self.metal(needs).is_none() {
-            return Err("there is no disk image that could be installed from a server".to_owned());
+        if needs.metal {
+            let nothing = "there is no disk image that could be installed from a server";
+            let image = self.metal(needs).ok_or(nothing)?;
+            if !image.is_file() {
+                return Err(format!(
+                    "there is no disk image {} that could be installed from a server (--metal-image)",
+                    image.display()
+                ));
+            }
         }
         if disks(&spec).any(|disk| disk.multipath) {
             nbd::find().map_err(|error| format!("mpath: {error}"))?;

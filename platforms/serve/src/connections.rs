@@ -9,11 +9,12 @@ use std::time::Duration;
 use chrono::{Local, SecondsFormat};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::log::Log;
@@ -22,6 +23,9 @@ use crate::site::Site;
 
 /// How long to wait when no connection can be accepted (too many open files).
 const RESPITE: Duration = Duration::from_millis(100);
+
+/// How long a client may say nothing between requests, or in a handshake. One that was reset never says anything again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Accepts connections, with TLS if there is an acceptor, until nobody has the other end of `end` any more; then it closes them all.
 pub async fn accept(
@@ -63,7 +67,8 @@ async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, desk: Desk) {
     let Some(tls) = tls else {
         return serve(stream, desk).await;
     };
-    match tls.accept(stream).await {
+    let shaken = timeout(PATIENCE, tls.accept(stream)).await;
+    match shaken.map_err(io::Error::from).flatten() {
         Ok(stream) => serve(stream, desk).await,
         Err(error) => desk.log.line(refusal(desk.client, &error)),
     }
@@ -82,6 +87,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, desk: Desk) {
     });
     // How a connection ended is in the record of its requests.
     let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

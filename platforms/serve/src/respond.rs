@@ -15,8 +15,8 @@ use tower_http::services::{ServeDir, ServeFile};
 use crate::log::Log;
 use crate::{Content, Fault, Site, log};
 
-/// How often a slow body gets a piece.
-const BEAT: Duration = Duration::from_millis(100);
+/// How many pieces a slow body has in a second, at least.
+const BEATS: u64 = 10;
 
 /// What all answers over one connection have in common.
 #[derive(Clone, Debug)]
@@ -128,11 +128,9 @@ impl Entry {
     /// The body with its fault, counted.
     fn follow(self, body: Body) -> Body {
         let follower = Follower {
-            pace: match self.request.fault {
-                // At least a byte a beat, or nothing would ever come.
-                Some(Fault::Slow(rate)) => {
-                    Some(usize::try_from(rate / 10).unwrap_or(usize::MAX).max(1))
-                }
+            rate: match self.request.fault {
+                // Or nothing would ever come.
+                Some(Fault::Slow(rate)) => Some(rate.max(1)),
                 _ => None,
             },
             entry: self,
@@ -158,8 +156,8 @@ impl Drop for Entry {
 struct Follower {
     entry: Entry,
     body: BodyDataStream,
-    /// Most bytes of a piece, if it is to be slow.
-    pace: Option<usize>,
+    /// Bytes a second, if it is to be slow.
+    rate: Option<u64>,
     /// What was read and is not sent yet.
     waiting: Bytes,
 }
@@ -191,9 +189,10 @@ impl Follower {
             }
             _ => {}
         }
-        if let Some(pace) = self.pace {
-            tokio::time::sleep(BEAT).await;
-            size = size.min(pace);
+        if let Some(rate) = self.rate {
+            let most = usize::try_from(rate.div_ceil(BEATS)).unwrap_or(usize::MAX);
+            size = size.min(most);
+            tokio::time::sleep(Duration::from_secs_f64(size as f64 / rate as f64)).await;
         }
         let piece = self.waiting.split_to(size);
         self.entry.request.bytes += piece.len() as u64;

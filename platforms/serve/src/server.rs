@@ -52,9 +52,13 @@ impl Server {
     }
 
     /// Closes all connections, and waits until every request is recorded as far as it got.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         drop(self.running);
-        self.tasks.join_all().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::warn!("a server ended before its machine did: {error}");
+            }
+        }
     }
 
     /// Where it listens.

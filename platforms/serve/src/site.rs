@@ -20,7 +20,7 @@ pub const CA_PATH: &str = "/kolea/ca.pem";
 pub const CONFIG_PATH: &str = "/kolea/config.ign";
 
 /// How many requests a site remembers; a machine that asks again and again is not to fill the memory.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 1_000;
 
 /// What one machine is served, by path, and what it has asked for. It may change while the machine runs.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct Site {
 struct State {
     contents: BTreeMap<String, Content>,
     faults: BTreeMap<String, Fault>,
-    /// Those that were asked for by URLs.
+    /// What is left of those that URLs asked for.
     asked: BTreeMap<String, Fault>,
     requests: VecDeque<Request>,
 }
@@ -146,7 +146,15 @@ impl Site {
         let Some(text) = parts.filter_map(|part| part.strip_prefix("fault=")).next() else {
             return Ok(None);
         };
-        let fault = text.parse()?;
+        let fault: Fault = text.parse()?;
+        if !matches!(fault, Fault::Unavailable(_)) {
+            return Ok(Some(fault));
+        }
+        if state.asked.len() == REMEMBERED {
+            return Err(format!(
+                "faults were asked for by {REMEMBERED} URLs already"
+            ));
+        }
         let url = format!("{path}?{}", query.unwrap_or_default());
         Ok(take(state.asked.entry(url).or_insert(fault)))
     }

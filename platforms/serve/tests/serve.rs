@@ -96,11 +96,12 @@ async fn bytes_files_and_directories_are_served() {
     let big: Vec<u8> = (0..1_000_000_u32).map(|byte| (byte % 251) as u8).collect();
     let file = rig.dir.path().join("big");
     std::fs::write(&file, &big).unwrap();
-    std::fs::create_dir(rig.dir.path().join("sub")).unwrap();
+    let all = rig.dir.path().join("all");
+    std::fs::create_dir_all(all.join("sub")).unwrap();
+    std::fs::write(all.join("inner"), "inner").unwrap();
     rig.site.put("/config.ign", "{}");
     rig.site.put("/rootfs", Content::File(file));
-    rig.site
-        .put("/all", Content::Directory(rig.dir.path().to_owned()));
+    rig.site.put("/all", Content::Directory(all));
 
     let (head, body) = rig.get("/config.ign", "").await;
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
@@ -114,13 +115,16 @@ async fn bytes_files_and_directories_are_served() {
         "{head}"
     );
     assert_eq!(body, big[999_990..]);
-    assert_eq!(rig.get("/all/big", "").await.1, big);
+    assert_eq!(rig.get("/all/inner", "").await.1, b"inner");
     for missing in [
         "/",
         "/nothing",
         "/all/nothing",
         "/all/sub/",
-        "/all/../Cargo.toml",
+        // That file is there, in the directory above.
+        "/all/../big",
+        "/all/%2e%2e/big",
+        "/all/..%2fbig",
     ] {
         let (head, _) = rig.get(missing, "").await;
         assert!(head.starts_with("HTTP/1.1 404"), "{missing}: {head}");
@@ -129,7 +133,7 @@ async fn bytes_files_and_directories_are_served() {
     let (head, _) = ask(stream, "PUT", "/config.ign", "").await;
     assert!(head.starts_with("HTTP/1.1 405"), "{head}");
 
-    rig.recorded(10).await;
+    rig.recorded(12).await;
     let requests = rig.site.requests();
     let range = requests
         .iter()
@@ -186,7 +190,7 @@ async fn faults_are_what_was_asked_for() {
         rig.site.put(path, body.clone());
     }
     rig.site.fault("/503", Fault::Unavailable(2));
-    rig.site.fault("/slow", Fault::Slow(4000));
+    rig.site.fault("/slow", Fault::Slow(2000));
     rig.site.fault("/truncated", Fault::Truncated(123));
     rig.site.fault("/altered", Fault::Altered);
 
@@ -195,9 +199,17 @@ async fn faults_are_what_was_asked_for() {
         statuses.push(rig.get("/503", "").await.0[9..12].to_owned());
     }
     assert_eq!(statuses, ["503", "503", "200"]);
-    let begun = Instant::now();
-    assert_eq!(rig.get("/slow", "").await.1, body.as_bytes());
-    assert!(begun.elapsed() >= Duration::from_millis(250));
+    // Half a second each.
+    let large = rig.dir.path().join("large");
+    std::fs::write(&large, vec![7; 2_000_000]).unwrap();
+    rig.site.put("/slow-file", Content::File(large));
+    rig.site.fault("/slow-file", Fault::Slow(4_000_000));
+    for (path, length) in [("/slow", 1000), ("/slow-file", 2_000_000)] {
+        let begun = Instant::now();
+        assert_eq!(rig.get(path, "").await.1.len(), length);
+        let took = begun.elapsed().as_secs_f64();
+        assert!((0.4..2.0).contains(&took), "{path}: {took}");
+    }
     let (head, truncated) = rig.get("/truncated", "").await;
     assert!(head.contains("content-length: 1000"), "{head}");
     assert_eq!(truncated, &body.as_bytes()[..123]);
@@ -205,7 +217,7 @@ async fn faults_are_what_was_asked_for() {
     assert_ne!(altered, body.as_bytes());
     assert_eq!(altered[1..], body.as_bytes()[1..]);
 
-    rig.recorded(6).await;
+    rig.recorded(7).await;
     assert!(
         rig.log().contains("/truncated 200 123 of 1000 bytes in "),
         "{}",
@@ -214,25 +226,31 @@ async fn faults_are_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_silent_server_does_not_answer_until_the_client_gives_up() {
+async fn a_silent_server_does_not_answer_until_either_gives_up() {
     let rig = Rig::new().await;
     rig.site.fault("/silent", Fault::Silent);
-    let mut stream = TcpStream::connect(rig.http()).await.unwrap();
-    stream
-        .write_all(b"GET /silent HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
-    let answer = timeout(Duration::from_millis(200), stream.read(&mut [0; 1])).await;
-    assert!(answer.is_err());
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(rig.http()).await.unwrap();
+        stream
+            .write_all(b"GET /silent HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = timeout(Duration::from_millis(200), stream.read(&mut [0; 1])).await;
+        assert!(answer.is_err());
+        streams.push(stream);
+    }
     assert!(rig.site.requests().is_empty());
-    drop(stream);
+    streams.pop();
     rig.recorded(1).await;
-    assert_eq!(rig.site.requests()[0].status, None);
-    assert!(
-        rig.log().contains("/silent unanswered for "),
-        "{}",
-        rig.log()
-    );
+    let log = rig.dir.path().join("requests.txt");
+    rig.server.stop().await;
+    // The other end is told, and the record is complete.
+    assert_eq!(streams[0].read(&mut [0; 1]).await.unwrap(), 0);
+    let requests = rig.site.requests();
+    assert_eq!((requests.len(), requests[1].status), (2, None));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("/silent unanswered for ").count(), 2, "{log}");
 }
 
 #[tokio::test]

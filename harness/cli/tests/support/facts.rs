@@ -13,24 +13,26 @@ fn kept() -> PathBuf {
 
 /// Puts what is known into the cache of a run that has not begun.
 pub fn give(cache: &Path) {
-    copy(&kept(), &cache.join("kolea"));
+    copy(&kept(), &cache.join("kolea")).unwrap();
 }
 
 /// Keeps what is in the cache of a run that has ended.
 pub fn keep(cache: &Path) {
-    copy(&cache.join("kolea"), &kept());
+    // A destructor calls this, and what is not kept is found out again.
+    let _ = copy(&cache.join("kolea"), &kept());
 }
 
 /// Other tests may do so at the same time, so that a file appears as a whole.
-fn copy(from: &Path, to: &Path) {
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let files = fs::read_dir(from).into_iter().flatten().flatten();
     for file in files {
-        let name = file.file_name().into_string().unwrap();
+        let name = file.file_name().to_string_lossy().into_owned();
         if FACTS.iter().any(|fact| name.starts_with(fact)) && !to.join(&name).exists() {
-            fs::create_dir_all(to).unwrap();
-            let copy = tempfile::NamedTempFile::new_in(to).unwrap();
-            fs::copy(file.path(), copy.path()).unwrap();
-            copy.persist(to.join(name)).unwrap();
+            fs::create_dir_all(to)?;
+            let copy = tempfile::NamedTempFile::new_in(to)?;
+            fs::copy(file.path(), copy.path())?;
+            copy.persist(to.join(name))?;
         }
     }
+    Ok(())
 }

@@ -136,6 +136,22 @@ async fn ignition_that_gives_up_is_quoted_with_what_went_wrong() {
 }
 
 #[tokio::test]
+async fn what_ignition_did_fetch_in_the_end_is_not_quoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    for (message, quoted) in [
+        ("GET error: network is unreachable", true),
+        ("GET result: OK", false),
+        ("GET result: Service Unavailable", true),
+    ] {
+        lines.push(journal("ignition", "", message));
+        let (watcher, _) = watched(order(dir.path(), true, true), lines.clone()).await;
+        let expected = quoted.then(|| message.to_owned());
+        assert_eq!(watcher.ignition_error(), expected);
+    }
+}
+
+#[tokio::test]
 async fn ignition_is_quoted_by_its_most_telling_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut lines = vec![
