@@ -25,16 +25,20 @@ refuses 'has 1073741824 bytes, and the image needs 4294967296'
 refuses 'it is no JSON with ignition.version' --ignition-file /tmp/bad.ign
 refuses 'fetching http://127.0.0.1:1/disk.img failed' --image-url http://127.0.0.1:1/disk.img"#;
 
+/// What tests of the live system ask for: both the same, so that it is booted once, and each has a clone.
+const NEEDS: &str = "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   additionalDisks: ['1G']\n##   appendKernelArgs: kolea.extra";
+
+/// From inside: a part of the ISO that nobody has read yet.
+const AGAIN: &str = r#"set -euo pipefail
+[[ $(findmnt -n -o FSTYPE /) == overlay ]]
+[[ $(tail -c 1M /run/media/iso/images/pxeboot/rootfs.img | wc -c) == 1048576 ]]"#;
+
 #[test]
 fn a_live_iso_boots_logs_in_and_installs() {
     let root = tempfile::tempdir().unwrap();
     let tree = root.path().join("live");
-    write_test(
-        &tree,
-        "cd",
-        "## kola:\n##   exclusive: true\n##   bootFrom: iso\n##   additionalDisks: ['1G']\n##   appendKernelArgs: kolea.extra",
-        LIVE,
-    );
+    write_test(&tree, "cd", NEEDS, LIVE);
+    write_test(&tree, "again", NEEDS, AGAIN);
     let (iso, profile) = (fixture_iso(), profile());
     let mut run = LiveRun::start(
         &tree,
@@ -43,12 +47,16 @@ fn a_live_iso_boots_logs_in_and_installs() {
             iso.to_str().unwrap(),
             "-b",
             profile.to_str().unwrap(),
-            "ext.live.cd",
+            "ext.live.*",
             "iso-live-login.bios",
             "iso-offline-install.bios",
         ],
     );
     run.passes();
+    for test in ["ext.live.cd", "ext.live.again"] {
+        let origin = run.origin_of(test);
+        assert!(origin["clone"].is_object(), "{test}: {origin}");
+    }
     let install = run.output_of("iso-offline-install.bios");
     assert!(install.contains("fixture-installer: writing"), "{install}");
     let completion = run.artefact_of("iso-offline-install.bios", "testisocompletion.txt");
