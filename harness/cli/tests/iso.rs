@@ -193,6 +193,17 @@ fn kernel_arguments_are_shown_and_changed() {
 }
 
 #[test]
+fn a_minimal_iso_needs_what_it_is_made_from() {
+    let dir = Dir::new(&Sample::live("coreos"));
+    dir.fails(
+        "iso extract minimal-iso --rootfs-url http://host/rootfs.img live.iso out.iso",
+        2,
+        "live.iso: no minimal ISO can be made of the image: it has no miniso.dat (no /coreos/miniso.dat",
+    );
+    assert!(!dir.path("out.iso").exists());
+}
+
+#[test]
 fn an_image_is_told() {
     let dir = Dir::new(&Sample::live("coreos"));
     let text = dir.ok("iso inspect live.iso");

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::archive::{Archive, CONFIG};
 use crate::copy::{Copied, copy};
 use crate::error::IsoError;
@@ -77,19 +79,7 @@ pub fn embed(iso: &Path, out: &Path, request: &EmbedRequest) -> Result<Embedded,
             error,
         }
     };
-    if out.symlink_metadata().is_ok() {
-        let there = std::io::ErrorKind::AlreadyExists.into();
-        return Err(failed("create")(there));
-    }
-    let dir = match out.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    let temporary = builder
-        .prefix(".kolea-iso-")
-        .tempfile_in(dir)
-        .map_err(failed("create"))?;
+    let temporary = temporary_for(out)?;
     embedded.copied = Some(copy(&image, temporary.as_file()).map_err(failed("write"))?);
     patch.apply(temporary.as_file()).map_err(failed("write"))?;
     patch.verify(temporary.path())?;
@@ -97,6 +87,27 @@ pub fn embed(iso: &Path, out: &Path, request: &EmbedRequest) -> Result<Embedded,
         .persist_noclobber(out)
         .map_err(|error| failed("create")(error.error))?;
     Ok(embedded)
+}
+
+/// A new file that can become `out`, which must not be there yet.
+pub(crate) fn temporary_for(out: &Path) -> Result<NamedTempFile, IsoError> {
+    let failed = |error| IsoError::Write {
+        doing: "create",
+        path: out.to_owned(),
+        error,
+    };
+    if out.symlink_metadata().is_ok() {
+        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let dir = match out.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(".kolea-iso-")
+        .tempfile_in(dir)
+        .map_err(failed)
 }
 
 /// Changes an image where it is. What was written is read back.

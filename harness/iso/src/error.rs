@@ -101,6 +101,20 @@ pub enum IsoError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// No minimal image can be made of it.
+    #[error("no minimal ISO can be made of the image: it has no miniso.dat ({looked_for})")]
+    NoMiniso {
+        /// What was looked for.
+        looked_for: String,
+    },
+    /// The minimal image would not be what its makers have made.
+    #[error(
+        "no minimal ISO can be made of the image, since {what} other than it was built with; reset that, and put it into the minimal ISO"
+    )]
+    Customised {
+        /// What.
+        what: &'static str,
+    },
     /// It has no boot catalog that could be taken from it.
     #[error("the image has no El Torito boot record")]
     NoElTorito,

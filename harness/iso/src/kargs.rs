@@ -44,20 +44,57 @@ pub struct KargsPlace {
     pub end: char,
 }
 
-/// `kargs.json`.
-#[derive(Deserialize)]
+/// `kargs.json`. What is written is as coreos-installer does it.
+#[derive(Deserialize, Serialize)]
 struct Info {
     default: String,
     files: Vec<InfoFile>,
     size: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct InfoFile {
     path: String,
     offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pad: Option<char>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<char>,
+}
+
+/// All bytes of `kargs.json` with other arguments as those that the image was built with, and where they go.
+///
+/// # Errors
+/// The image has no such file, or they don't fit.
+pub(crate) fn with_default(
+    iso: &Iso,
+    directories: &[String],
+    default: &str,
+) -> Result<(u64, Vec<u8>), IsoError> {
+    for directory in directories {
+        let path = format!("/{directory}/kargs.json");
+        if let Some(entry) = iso.find(&path)? {
+            let damaged = |why: String| IsoError::damaged(&entry.path, why);
+            let json = iso.contents(&entry, MAX_INFO)?;
+            let mut info: Info =
+                serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
+            info.default = default.to_owned();
+            let mut bytes =
+                serde_json::to_vec_pretty(&info).map_err(|error| damaged(error.to_string()))?;
+            if bytes.len() > json.len() {
+                let (needed, size) = (bytes.len(), json.len());
+                return Err(damaged(format!(
+                    "other arguments take {needed} bytes, and it has {size}"
+                )));
+            }
+            bytes.resize(json.len(), b' ');
+            return Ok((entry.offset, bytes));
+        }
+    }
+    Err(IsoError::NoFile(format!(
+        "{}/kargs.json",
+        directories.join("/kargs.json, ")
+    )))
 }
 
 impl KargsArea {

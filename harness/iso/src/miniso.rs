@@ -1,10 +1,15 @@
-//! `miniso.dat`: what coreos-installer makes a minimal ISO from. Only its header is read here.
+//! `miniso.dat`: what coreos-installer makes a minimal ISO from: where its files are in the full one, and all other bytes of it, packed by
+//! xz. Numbers have one byte, or a mark and two, four or eight.
 
 use serde::Serialize;
+
+use crate::volume::SECTOR;
 
 /// How much of the file is looked at.
 pub(crate) const HEAD: u64 = 512;
 const MAGIC: &[u8] = b"MINISO\0\0";
+/// The version that is written since there is such a file.
+const VERSION: u32 = 1;
 
 /// The header of `miniso.dat`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,32 +21,115 @@ pub struct Miniso {
 }
 
 impl Miniso {
-    /// Reads the header, if it is one. Its numbers have one byte, or a mark and two or four.
+    /// Reads the header, if it is one.
     pub(crate) fn parse(head: &[u8]) -> Option<Miniso> {
-        let rest = head.strip_prefix(MAGIC)?;
+        Some(Miniso::split(head)?.0)
+    }
+
+    fn split(bytes: &[u8]) -> Option<(Miniso, &[u8])> {
+        let rest = bytes.strip_prefix(MAGIC)?;
         let (version, rest) = number(rest)?;
-        let (length, rest) = number(rest)?;
-        let text = std::str::from_utf8(rest.get(..length as usize)?).ok()?;
-        Some(Miniso {
-            version,
-            packed_by: text.replace(|c: char| c.is_control(), "_"),
-        })
+        let (text, rest) = text(rest)?;
+        let miniso = Miniso {
+            version: u32::try_from(version).ok()?,
+            packed_by: std::str::from_utf8(text)
+                .ok()?
+                .replace(|c: char| c.is_control(), "_"),
+        };
+        Some((miniso, rest))
     }
 }
 
-fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+/// All of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// The files that both images have, in the minimal one's order.
+    pub files: Vec<Place>,
+    /// The minimal image's SHA-256.
+    pub digest: [u8; 32],
+    /// What is between the files, packed by xz.
+    pub rest: Vec<u8>,
+}
+
+/// Where a file is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub minimal: u64,
+    pub full: u64,
+    pub length: u64,
+}
+
+impl Packed {
+    /// Reads it; an error says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Packed, String> {
+        let (head, rest) = Miniso::split(bytes).ok_or("it is empty, or no such file")?;
+        if head.version != VERSION {
+            return Err(format!(
+                "its format is {} of installer {}, and {VERSION} is known",
+                head.version, head.packed_by
+            ));
+        }
+        Packed::body(rest).ok_or_else(|| "it is cut off".to_owned())?
+    }
+
+    /// None if it is cut off.
+    fn body(bytes: &[u8]) -> Option<Result<Packed, String>> {
+        let (count, mut rest) = number(bytes)?;
+        let (mut files, mut end) = (Vec::new(), 0);
+        for _ in 0..count {
+            let mut three = [0; 3];
+            for one in &mut three {
+                (*one, rest) = number(rest)?;
+            }
+            let [minimal, full, length] = three;
+            let (Some(minimal), Some(full)) =
+                (minimal.checked_mul(SECTOR), full.checked_mul(SECTOR))
+            else {
+                return Some(Err("a file is nowhere".to_owned()));
+            };
+            if minimal < end {
+                return Some(Err(format!("files at {minimal} overlap")));
+            }
+            end = minimal.saturating_add(length);
+            files.push(Place {
+                minimal,
+                full,
+                length,
+            });
+        }
+        let (digest, rest) = rest.split_first_chunk()?;
+        let (packed, _) = text(rest)?;
+        Some(Ok(Packed {
+            files,
+            digest: *digest,
+            rest: packed.to_vec(),
+        }))
+    }
+}
+
+/// So many bytes, after their number.
+fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = number(bytes)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     match first {
         251 => {
             let (two, rest) = rest.split_first_chunk()?;
-            Some((u32::from(u16::from_le_bytes(*two)), rest))
+            Some((u64::from(u16::from_le_bytes(*two)), rest))
         }
         252 => {
             let (four, rest) = rest.split_first_chunk()?;
-            Some((u32::from_le_bytes(*four), rest))
+            Some((u64::from(u32::from_le_bytes(*four)), rest))
         }
-        253.. => None,
-        small => Some((u32::from(*small), rest)),
+        253 => {
+            let (eight, rest) = rest.split_first_chunk()?;
+            Some((u64::from_le_bytes(*eight), rest))
+        }
+        254.. => None,
+        small => Some((u64::from(*small), rest)),
     }
 }
 

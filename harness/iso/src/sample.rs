@@ -85,7 +85,7 @@ impl Sample {
                 "igninfo.json",
                 r#"{"file": "images/ignition.img"}"#.to_owned(),
             ),
-            ("kargs.json", kargs.to_string()),
+            ("kargs.json", format!("{kargs:#}")),
         ] {
             sample.file(&format!("/{directory}/{name}"), contents);
         }

@@ -1,5 +1,6 @@
 //! `kolea iso`: what a live ISO is, and the Ignition config and the kernel arguments in it, with coreos-installer's flags.
 
+mod extract;
 mod ignition;
 mod inspect;
 mod kargs;
@@ -33,6 +34,9 @@ pub enum IsoCommand {
     /// The kernel arguments of a live system
     #[command(subcommand)]
     Kargs(kargs::KargsCommand),
+    /// What can be made of a live ISO
+    #[command(subcommand)]
+    Extract(extract::ExtractCommand),
     /// Tell what an ISO is: its volume, what boots it, its system, its embed areas
     Inspect(inspect::InspectArgs),
 }
@@ -54,6 +58,7 @@ pub fn main(invocation: &Invocation, args: &IsoArgs) -> Outcome {
     match &args.command {
         IsoCommand::Ignition(command) => ignition::main(global, command),
         IsoCommand::Kargs(command) => kargs::main(global, command),
+        IsoCommand::Extract(command) => extract::main(global, command),
         IsoCommand::Inspect(args) => inspect::main(global, args),
     }
 }
