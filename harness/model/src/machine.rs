@@ -157,15 +157,18 @@ pub enum BootFrom {
     Pxe,
     /// The network, with the root file system as a second initramfs.
     PxeRootfsAppended,
+    /// A minimal ISO that is made of the live one, as a CD; its initramfs fetches the root file system.
+    MinimalIso,
 }
 
 impl BootFrom {
     /// All of them.
-    pub const ALL: [BootFrom; 4] = [
+    pub const ALL: [BootFrom; 5] = [
         BootFrom::Iso,
         BootFrom::IsoAsDisk,
         BootFrom::Pxe,
         BootFrom::PxeRootfsAppended,
+        BootFrom::MinimalIso,
     ];
 
     /// Its name, as the metadata have it (`bootFrom`).
@@ -175,12 +178,18 @@ impl BootFrom {
             BootFrom::IsoAsDisk => "iso-as-disk",
             BootFrom::Pxe => "pxe",
             BootFrom::PxeRootfsAppended => "pxe-rootfs-appended",
+            BootFrom::MinimalIso => "minimal-iso",
         }
     }
 
     /// Whether it is the network.
     pub fn is_pxe(self) -> bool {
         matches!(self, BootFrom::Pxe | BootFrom::PxeRootfsAppended)
+    }
+
+    /// Whether the root file system comes from the machine's server.
+    pub fn is_served(self) -> bool {
+        self.is_pxe() || self == BootFrom::MinimalIso
     }
 }
 

@@ -219,7 +219,7 @@ impl Reader {
                 self.metadata.needs.boot_from = values::boot_from(text);
                 if self.metadata.needs.boot_from.is_none() {
                     let message = format!(
-                        "`{name}`: {text:?} is unknown: iso, iso-as-disk, pxe and pxe-rootfs-appended are possible"
+                        "`{name}`: {text:?} is unknown: iso, iso-as-disk, pxe, pxe-rootfs-appended and minimal-iso are possible"
                     );
                     self.error(line, message);
                 }

@@ -140,8 +140,14 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     qemu(
         "bootFrom",
-        Kind::Choice(&["iso", "iso-as-disk", "pxe", "pxe-rootfs-appended"]),
-        "What it boots from instead of the disk image: the live ISO as a CD (iso) or as a disk (iso-as-disk), or over the network what is on it, with the root file system from a server (pxe) or appended to the initramfs (pxe-rootfs-appended).",
+        Kind::Choice(&[
+            "iso",
+            "iso-as-disk",
+            "pxe",
+            "pxe-rootfs-appended",
+            "minimal-iso",
+        ]),
+        "What it boots from instead of the disk image: the live ISO as a CD (iso) or as a disk (iso-as-disk), or over the network what is on it, with the root file system from a server (pxe) or appended to the initramfs (pxe-rootfs-appended), or a minimal ISO that is made of it, with the root file system from a server (minimal-iso).",
     ),
     key(
         "conflicts",

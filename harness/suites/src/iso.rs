@@ -45,6 +45,8 @@ tests! {
     "iso-offline-install.bios" install::installs: "the live system installs to a disk, and what was installed boots";
     "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
+    "miniso-install.4k.uefi" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk with sectors of 4096 bytes, and what was installed boots";
+    "miniso-install.bios" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk, and what was installed boots";
     "pxe-offline-install.4k.uefi" install::installs: "a live system from the network installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "pxe-offline-install.bios" install::installs: "a live system from the network installs to a disk, and what was installed boots";
     "pxe-offline-install.rootfs-appended.bios" install::installs: "a live system from the network, all of it in its initramfs, installs to a disk, and what was installed boots";
@@ -67,6 +69,7 @@ struct Scenario {
     online: bool,
     pxe: bool,
     rootfs_appended: bool,
+    minimal: bool,
 }
 
 impl Scenario {
@@ -84,7 +87,9 @@ impl Scenario {
             from_ram: has("fromram"),
             large_sectors: has("4k"),
             multipath: has("mpath"),
-            online: has("install") && !has("offline"),
+            // A minimal ISO installs what is in its root file system.
+            online: has("install") && !has("offline") && !has("miniso"),
+            minimal: has("miniso"),
             pxe: has("pxe"),
             rootfs_appended: name.contains(".rootfs-appended."),
         }
@@ -103,6 +108,8 @@ impl Scenario {
             BootFrom::PxeRootfsAppended
         } else if self.pxe {
             BootFrom::Pxe
+        } else if self.minimal {
+            BootFrom::MinimalIso
         } else if self.as_disk {
             BootFrom::IsoAsDisk
         } else {
@@ -190,6 +197,9 @@ mod tests {
         let scenario = Scenario::of("pxe-offline-install.rootfs-appended.4k.uefi");
         assert_eq!(scenario.boot_from(), BootFrom::PxeRootfsAppended);
         assert!(scenario.install && !scenario.from_ram);
+        let scenario = Scenario::of("miniso-install.4k.uefi");
+        assert_eq!(scenario.boot_from(), BootFrom::MinimalIso);
+        assert!(scenario.install && !scenario.online && scenario.large_sectors);
         assert!(Scenario::of("iso-live-login.bios").needs().console_only);
         let needs = Scenario::of("iso-offline-install.bios").needs();
         assert_eq!((needs.additional_disks.len(), needs.kernel_args), (1, None));

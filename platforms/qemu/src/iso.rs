@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use kolea_iso::{
-    EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit, Pxeboot,
+    EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit, Minimal, Pxeboot,
 };
 use kolea_machine::MachineError;
 use kolea_machine::profile::Profile;
@@ -40,6 +40,8 @@ pub struct LiveIso {
     directories: Vec<String>,
     /// What of it is booted over a network, or why nothing is.
     pub pxeboot: Result<Pxeboot, String>,
+    /// Whether a minimal ISO can be made of it, or why not.
+    pub minimal: Result<(), String>,
 }
 
 impl LiveIso {
@@ -54,12 +56,22 @@ impl LiveIso {
             None => Profile::iso_directories(),
         };
         IgnitionArea::find(&iso, &directories)?;
+        let minimal = kolea_iso::check_minimal(&iso, &directories);
         Ok(LiveIso {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             size_mib: iso.size().div_ceil(1 << 20),
             directories,
+            minimal: minimal.map_err(|error| error.to_string()),
             pxeboot: Pxeboot::find(&iso).map_err(|error| error.to_string()),
         })
+    }
+
+    /// What the minimal ISO is to be that is made of it.
+    pub fn minimal_request(&self, rootfs_url: String) -> Minimal {
+        Minimal {
+            directories: self.directories.clone(),
+            rootfs_url: Some(rootfs_url),
+        }
     }
 
     /// What is to be different in a machine's copy.
@@ -111,7 +123,12 @@ pub async fn insert(
     let file = match origin {
         Origin::Template(dir) => dir.join(names::ISO),
         Origin::Image => {
-            let iso = common.iso.clone().ok_or_else(no_iso)?;
+            let mut iso = common.iso.clone().ok_or_else(no_iso)?;
+            if let Some(minimal) = common.minimal.get()
+                && boot_from == BootFrom::MinimalIso
+            {
+                iso.path.clone_from(minimal);
+            }
             check_room(files, iso.size_mib)?;
             let (out, request) = (files.join(names::ISO), iso.request(spec, config));
             let copy = out.clone();
@@ -129,7 +146,7 @@ pub async fn insert(
     };
     hardware.devices.cd = Some(Cd {
         file,
-        drive: (boot_from == BootFrom::Iso).then_some(common.profile.cd_bus),
+        drive: (boot_from != BootFrom::IsoAsDisk).then_some(common.profile.cd_bus),
     });
     Ok(())
 }
@@ -159,6 +176,7 @@ impl LiveIso {
             size_mib: 1,
             directories: vec!["coreos".to_owned()],
             pxeboot,
+            minimal: Err("it has no miniso.dat".to_owned()),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::hardware::{self, Hardware, Origin, Places, PrivateNic};
 use crate::image::Image;
 use crate::iso::{self, LiveIso};
 use crate::machine::QemuMachine;
+use crate::minimal;
 use crate::mounts::Transport;
 use crate::provision;
 use crate::pumps::JournalState;
@@ -63,6 +64,8 @@ pub struct Common {
     pub boot: OnceCell<BootPartition>,
     /// The directory of what is taken out of the ISO for machines that boot over the network, once one does.
     pub pxe: OnceCell<PathBuf>,
+    /// The minimal ISO, once a machine boots from it.
+    pub minimal: OnceCell<PathBuf>,
     /// This host's swtpm, if machines have a TPM.
     pub swtpm: Option<Swtpm>,
 }
@@ -169,6 +172,12 @@ async fn assemble(
     {
         served.site.put(CONFIG_PATH, told.ignition.clone());
     }
+    let site = hardware
+        .served
+        .as_ref()
+        .map(|served| Arc::clone(&served.site));
+    let site = site.as_deref();
+    minimal::prepare(common, spec, places.work, site, steps).await?;
     let origin = Origin::Image;
     iso::insert(
         common,
@@ -180,7 +189,6 @@ async fn assemble(
         steps,
     )
     .await?;
-    let site = hardware.served.as_ref().map(|served| &*served.site);
     if let Some(netboot) = pxe::serve(common, spec, places.work, places.files, site, steps).await? {
         by_hand.netboot = Some(netboot);
     }

@@ -23,6 +23,7 @@ mod iso;
 mod launch;
 mod machine;
 mod machine_type;
+mod minimal;
 mod mounts;
 mod nbd;
 mod oom;

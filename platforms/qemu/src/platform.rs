@@ -26,7 +26,7 @@ use crate::start::Lives;
 use crate::switch::Switch;
 use crate::templates::{self, Store, TemplateKey};
 use crate::workdir::WorkDir;
-use crate::{QemuError, nbd, pxe, sectors};
+use crate::{QemuError, minimal, nbd, pxe, sectors};
 
 /// Machines in QEMU, from one image.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ impl QemuPlatform {
             .map_err(|error| format!("primaryDisk: the image's {error}"))?;
         } else if let Some(iso) = &common.iso {
             pxe::check(&spec, iso)?;
+            minimal::check(&spec, iso)?;
         } else {
             return Err(no_iso().to_string());
         }

@@ -85,7 +85,7 @@ fn script(spec: &MachineSpec, boot_from: BootFrom, prefix: &str) -> String {
     }
     args.push(KARGS.to_owned());
     if !appended {
-        args.push(format!("{prefix}.live.rootfs_url={}", url(ROOTFS_PATH)));
+        args.push(format!("{prefix}.live.rootfs_url={}", rootfs_url()));
     }
     if !spec.console_only {
         args.push(format!("ignition.config.url={}", url(CONFIG_PATH)));
@@ -100,7 +100,7 @@ fn script(spec: &MachineSpec, boot_from: BootFrom, prefix: &str) -> String {
         lines.push(format!(
             "initrd --name {} {}",
             Pxeboot::ROOTFS,
-            url(ROOTFS_PATH)
+            rootfs_url()
         ));
     }
     lines.push("boot\n".to_owned());
@@ -120,12 +120,7 @@ pub async fn serve(
     let Some(boot_from) = of(spec) else {
         return Ok(None);
     };
-    let site = site.ok_or_else(|| {
-        MachineError::Harness("a machine boots over the network, and has no server".to_owned())
-    })?;
-    let extracted = common.pxe.get_or_try_init(|| extract(common, work));
-    let extracted = steps.time("pxe", extracted).await?;
-    site.put(ROOTFS_PATH, Content::File(extracted.join(Pxeboot::ROOTFS)));
+    let extracted = serve_rootfs(common, work, site, steps).await?;
     let prefix = common.profile.karg_prefix.as_deref().unwrap_or(PREFIX);
     let dir = files.join(TFTP);
     fs::create_dir(&dir).map_err(|error| file_error("create", &dir, &error))?;
@@ -141,6 +136,29 @@ pub async fn serve(
         dir,
         file: SCRIPT.to_owned(),
     }))
+}
+
+/// Has the machine's server serve the ISO's root file system; returns the directory of what was taken out of the ISO.
+pub async fn serve_rootfs<'a>(
+    common: &'a Common,
+    work: &Path,
+    site: Option<&Site>,
+    steps: &Steps,
+) -> Result<&'a Path, MachineError> {
+    let site = site.ok_or_else(|| {
+        MachineError::Harness(
+            "a machine fetches its root file system, and has no server".to_owned(),
+        )
+    })?;
+    let extracted = common.pxe.get_or_try_init(|| extract(common, work));
+    let extracted = steps.time("pxe", extracted).await?;
+    site.put(ROOTFS_PATH, Content::File(extracted.join(Pxeboot::ROOTFS)));
+    Ok(extracted)
+}
+
+/// Where the guest finds the root file system.
+pub fn rootfs_url() -> String {
+    format!("http://{}{ROOTFS_PATH}", ServerNeeds::ADDRESS)
 }
 
 /// Takes the files out of the ISO, once a run.

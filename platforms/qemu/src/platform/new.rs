@@ -150,6 +150,7 @@ impl QemuPlatform {
                 by_hand: options.by_hand,
                 boot: OnceCell::new(),
                 pxe: OnceCell::new(),
+                minimal: OnceCell::new(),
                 swtpm,
             },
             work,

@@ -21,8 +21,8 @@ impl QemuPlatform {
         let boot_from = needs.boot_from.or(self.boot_from);
         let by_network = boot_from.is_some_and(BootFrom::is_pxe);
         let mut server = needs.server.clone();
-        if by_network {
-            // For its config and its root file system.
+        if boot_from.is_some_and(BootFrom::is_served) {
+            // For its root file system, and over the network its config.
             server.get_or_insert_default();
         }
         if let Some(image) = self.metal(needs).filter(|_| needs.metal) {
