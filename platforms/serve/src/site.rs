@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kolea_model::ServerNeeds;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -78,11 +75,6 @@ impl Site {
         &self.authority.pem
     }
 
-    /// The same as a data URL, for `ignition.security.tls.certificateAuthorities`.
-    pub fn ca_data_url(&self) -> String {
-        format!("data:;base64,{}", STANDARD.encode(&self.authority.pem))
-    }
-
     /// Serves something at a path, which begins with a slash; what was there is replaced.
     pub fn put(&self, path: &str, content: impl Into<Content>) {
         self.state()
@@ -90,19 +82,9 @@ impl Site {
             .insert(path.to_owned(), content.into());
     }
 
-    /// Serves what is in a directory of this host, at the root.
-    pub fn put_directory(&self, directory: &Path) {
-        self.put("/", Content::Directory(directory.to_owned()));
-    }
-
     /// From the next request on, something goes wrong at that path, whatever is there.
     pub fn fault(&self, path: &str, fault: Fault) {
         self.state().faults.insert(path.to_owned(), fault);
-    }
-
-    /// From the next request on, all is well at that path.
-    pub fn mend(&self, path: &str) {
-        self.state().faults.remove(path);
     }
 
     /// What was asked for so far and has come to an end, oldest first; of very many the last.
@@ -192,7 +174,7 @@ mod tests {
     fn the_closest_directory_answers_what_no_path_does() {
         let site = Site::new(Ipv4Addr::LOCALHOST).unwrap();
         assert!(site.content("/a/b").is_none());
-        site.put_directory(Path::new("/root"));
+        site.put("/", Content::Directory("/root".into()));
         site.put("/a", Content::Directory("/other".into()));
         site.put("/a/b", "exact");
         let at = |path| match site.content(path) {

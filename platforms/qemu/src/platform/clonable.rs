@@ -57,7 +57,19 @@ fn unfreezable(spec: &MachineSpec) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use kolea_model::ServerNeeds;
+
     use super::*;
+
+    #[test]
+    fn a_machine_with_a_server_boots() {
+        let spec = MachineSpec {
+            server: Some(ServerNeeds::default()),
+            ..MachineSpec::default()
+        };
+        let why = why_not(&spec, "10.0.2").unwrap();
+        assert!(why.contains("is served configs"), "{why}");
+    }
 
     #[test]
     fn an_old_qemu_cannot_clone() {
