@@ -105,13 +105,14 @@ impl Build {
         self.optional("live-iso")
     }
 
-    /// The disk image for metal, if the build has one, packed or not.
+    /// The disk image for metal, if the build has one, and it was fetched; packed or not.
     pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
         let kind = match sectors {
             Sectors::Native4k => "metal4k",
             _ => "metal",
         };
-        self.images.get(kind).map(|file| self.dir.join(file))
+        let file = self.dir.join(self.images.get(kind)?);
+        file.is_file().then_some(file)
     }
 
     /// The ostree container as a file, if the build has one.

@@ -200,10 +200,15 @@ impl Settings {
         }
     }
 
-    /// The disk image that live systems install from a server to a disk with such sectors: the one that was named, or the build's.
+    /// The disk image that live systems install from a server to a disk with such sectors: the one that was named, or the build's. For
+    /// sectors of 4096 bytes it is rather the build's own, since few images are for both.
     pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
         let built = || self.build.as_ref()?.metal_image(sectors);
-        self.metal_image.clone().or_else(built)
+        let named = || self.metal_image.clone();
+        match sectors {
+            Sectors::Native4k => built().or_else(named),
+            _ => named().or_else(built),
+        }
     }
 
     /// Why there is no live ISO, if there is none that can be used.

@@ -59,7 +59,7 @@ fn all_scenarios_pass() {
 /// From inside: no ISO is there, and the arguments of the flag come before the test's own.
 const BY_NETWORK: &str = r#"set -euo pipefail
 [[ $(findmnt -n -o FSTYPE /) == overlay ]]
-[[ -z $(lsblk -n -d -o NAME -I 11,253) && ! -e /run/media/iso ]]
+[[ -z $(lsblk -n -d -o TYPE | grep -E 'disk|rom') && ! -e /run/media/iso ]]
 grep -q ' flag=a,b flag2 kolea.extra$' /proc/cmdline
 "#;
 

@@ -26,6 +26,8 @@ impl ServerNeeds {
     pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 10);
     /// Where machines have the disk image to be installed, if their tests ask for it (`MachineNeeds::metal`).
     pub const METAL_PATH: &str = "/kolea/metal";
+    /// Where machines that fetch their live system's root file system have it.
+    pub const ROOTFS_PATH: &str = "/kolea/rootfs.img";
 }
 
 /// What a server has at a path.

@@ -70,6 +70,16 @@ impl Arch {
         }
     }
 
+    /// The kernel argument for the console that QEMU writes to a file (kola's).
+    pub fn console(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "console=ttyS0,115200n8",
+            Arch::Aarch64 => "console=ttyAMA0",
+            Arch::Ppc64le => "console=hvc0",
+            Arch::S390x => "console=ttysclp0",
+        }
+    }
+
     /// Debian's package of that program.
     pub fn package(self) -> &'static str {
         match self {

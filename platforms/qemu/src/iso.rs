@@ -7,14 +7,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use kolea_iso::{
-    EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsChange, KargsEdit, Minimal, Pxeboot,
+    EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsArea, KargsChange, KargsEdit,
+    Minimal, Pxeboot,
 };
 use kolea_machine::MachineError;
 use kolea_machine::profile::Profile;
 use kolea_model::{BootFrom, CdBus, MachineSpec};
 use tokio::net::unix::pipe::Receiver;
 
-use crate::disk::check_room;
+use crate::disk::{check_room, file_error};
 use crate::files::names;
 use crate::hardware::{Hardware, Origin};
 use crate::launch::Common;
@@ -34,12 +35,12 @@ pub struct Cd {
 pub struct LiveIso {
     /// Absolute path.
     pub path: PathBuf,
-    /// Its size, in MiB.
-    size_mib: u64,
     /// Where its embed areas are described.
     directories: Vec<String>,
     /// What of it is booted over a network, or why nothing is.
     pub pxeboot: Result<Pxeboot, String>,
+    /// Whether it has arguments for the kernel and none of them is a console (CoreOS's has none).
+    is_mute: bool,
     /// Whether a minimal ISO can be made of it, or why not.
     pub minimal: Result<(), String>,
 }
@@ -56,11 +57,14 @@ impl LiveIso {
             None => Profile::iso_directories(),
         };
         IgnitionArea::find(&iso, &directories)?;
+        let is_console = |word: &str| word.starts_with("console=");
+        let is_mute = KargsArea::find(&iso, &directories)
+            .is_ok_and(|area| !area.current.split_whitespace().any(is_console));
         let minimal = kolea_iso::check_minimal(&iso, &directories);
         Ok(LiveIso {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            size_mib: iso.size().div_ceil(1 << 20),
             directories,
+            is_mute,
             minimal: minimal.map_err(|error| error.to_string()),
             pxeboot: Pxeboot::find(&iso).map_err(|error| error.to_string()),
         })
@@ -74,13 +78,13 @@ impl LiveIso {
         }
     }
 
-    /// What is to be different in a machine's copy.
-    fn request(&self, spec: &MachineSpec, config: &str) -> EmbedRequest {
+    /// What is to be different in a machine's copy. `console`: the argument for the one that we read.
+    fn request(&self, spec: &MachineSpec, config: &str, console: &str) -> EmbedRequest {
         let words = [&spec.kernel_args, &spec.firstboot_kernel_args];
-        let append: Vec<String> = words
-            .into_iter()
-            .flatten()
-            .flat_map(|args| args.split_whitespace().map(str::to_owned))
+        let words = words.into_iter().flatten();
+        let append: Vec<String> = (self.is_mute.then_some(console).into_iter())
+            .chain(words.flat_map(|args| args.split_whitespace()))
+            .map(str::to_owned)
             .collect();
         EmbedRequest {
             directories: self.directories.clone(),
@@ -124,13 +128,19 @@ pub async fn insert(
         Origin::Template(dir) => dir.join(names::ISO),
         Origin::Image => {
             let mut iso = common.iso.clone().ok_or_else(no_iso)?;
-            if let Some(minimal) = common.minimal.get()
-                && boot_from == BootFrom::MinimalIso
-            {
-                iso.path.clone_from(minimal);
+            if boot_from == BootFrom::MinimalIso {
+                iso.path = common.minimal.get().cloned().ok_or_else(|| {
+                    MachineError::Harness("no minimal ISO was made for the machine".to_owned())
+                })?;
             }
-            check_room(files, iso.size_mib)?;
-            let (out, request) = (files.join(names::ISO), iso.request(spec, config));
+            let size = std::fs::metadata(&iso.path)
+                .map_err(|error| file_error("look at", &iso.path, &error))?
+                .len();
+            check_room(files, size.div_ceil(1 << 20))?;
+            let (out, request) = (
+                files.join(names::ISO),
+                iso.request(spec, config, common.arch.console()),
+            );
             let copy = out.clone();
             let embed = tokio::task::spawn_blocking(move || {
                 kolea_iso::embed(&iso.path, &copy, &request).map_err(|error| {
@@ -173,8 +183,8 @@ impl LiveIso {
     pub fn sample(pxeboot: Result<Pxeboot, String>) -> LiveIso {
         LiveIso {
             path: "/l.iso".into(),
-            size_mib: 1,
             directories: vec!["coreos".to_owned()],
+            is_mute: false,
             pxeboot,
             minimal: Err("it has no miniso.dat".to_owned()),
         }
@@ -187,14 +197,14 @@ mod tests {
 
     #[test]
     fn a_copy_has_the_config_and_the_arguments_that_the_machine_is_to_have() {
-        let iso = LiveIso::sample(Err(String::new()));
+        let mut iso = LiveIso::sample(Err(String::new()));
         let mut spec = MachineSpec {
             boot_from: Some(BootFrom::IsoAsDisk),
             kernel_args: Some("a=1 b".to_owned()),
             firstboot_kernel_args: Some("c".to_owned()),
             ..MachineSpec::default()
         };
-        let request = iso.request(&spec, "{}");
+        let request = iso.request(&spec, "{}", "console=x");
         assert!(request.hide_el_torito && request.ignition.is_some());
         let Some(KargsChange::Edit(edit)) = request.kargs else {
             panic!("{:?}", request.kargs)
@@ -205,7 +215,12 @@ mod tests {
             console_only: true,
             ..MachineSpec::default()
         };
-        let request = iso.request(&spec, "{}");
+        let request = iso.request(&spec, "{}", "console=x");
         assert!(!request.hide_el_torito && request.ignition.is_none() && request.kargs.is_none());
+        iso.is_mute = true;
+        let Some(KargsChange::Edit(edit)) = iso.request(&spec, "{}", "console=x").kargs else {
+            panic!("it stays mute")
+        };
+        assert_eq!(edit.append, ["console=x"]);
     }
 }

@@ -11,20 +11,15 @@ use crate::launch::Common;
 use crate::pxe;
 use crate::steps::Steps;
 
-/// The file, beside what is taken out of the ISO for the network.
-const FILE: &str = "minimal.iso";
-
 /// Whether a machine can boot so from the ISO. The error is one line for people.
 pub fn check(spec: &MachineSpec, iso: &LiveIso) -> Result<(), String> {
     if spec.boot_from != Some(BootFrom::MinimalIso) {
         return Ok(());
     }
-    let found = iso
-        .pxeboot
-        .as_ref()
-        .map(|_| ())
-        .and(iso.minimal.as_ref().copied());
-    found.map_err(|why| format!("{}: {why}", iso.path.display()))
+    let found = iso.pxeboot.as_ref().map(drop);
+    found
+        .and(iso.minimal.as_ref().copied())
+        .map_err(|why| format!("{}: {why}", iso.path.display()))
 }
 
 /// Makes the ISO, and has the machine's server serve what it fetches, if the machine boots so. `work`: the run's directory.
@@ -39,9 +34,9 @@ pub async fn prepare(
         return Ok(());
     }
     let dir = pxe::serve_rootfs(common, work, site, steps).await?;
-    let made = common
-        .minimal
-        .get_or_try_init(|| make(common, dir.join(FILE)));
+    // A new name: an attempt that nobody waits for any more may still be at work.
+    let out = || dir.join(format!("minimal-{}.iso", uuid::Uuid::new_v4()));
+    let made = common.minimal.get_or_try_init(|| make(common, out()));
     steps.time("minimal-iso", made).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use kolea_model::{BootFrom, Firmware, MachineSpec, ServerNeeds};
 use kolea_serve::{CONFIG_PATH, Content, Site};
 
 use crate::by_hand::Netboot;
-use crate::disk::file_error;
+use crate::disk::{check_room, file_error};
 use crate::iso::LiveIso;
 use crate::launch::Common;
 use crate::steps::Steps;
@@ -23,8 +23,6 @@ pub const DIR: &str = "pxe";
 const TFTP: &str = "tftp";
 /// The script's name there.
 const SCRIPT: &str = "boot.ipxe";
-/// Where the machine's server has the root file system.
-const ROOTFS_PATH: &str = "/kolea/rootfs.img";
 /// What distributions' own arguments begin with if the profile does not say.
 const PREFIX: &str = "coreos";
 /// What every live system gets that is booted over a network (kola's).
@@ -152,20 +150,24 @@ pub async fn serve_rootfs<'a>(
     })?;
     let extracted = common.pxe.get_or_try_init(|| extract(common, work));
     let extracted = steps.time("pxe", extracted).await?;
-    site.put(ROOTFS_PATH, Content::File(extracted.join(Pxeboot::ROOTFS)));
+    let rootfs = extracted.join(Pxeboot::ROOTFS);
+    site.put(ServerNeeds::ROOTFS_PATH, Content::File(rootfs));
     Ok(extracted)
 }
 
 /// Where the guest finds the root file system.
 pub fn rootfs_url() -> String {
-    format!("http://{}{ROOTFS_PATH}", ServerNeeds::ADDRESS)
+    format!(
+        "http://{}{}",
+        ServerNeeds::ADDRESS,
+        ServerNeeds::ROOTFS_PATH
+    )
 }
 
-/// Takes the files out of the ISO, once a run.
+/// Takes the files out of the ISO, once a run, to a new directory: an attempt that nobody waits for any more may still be at work.
 async fn extract(common: &Common, work: &Path) -> Result<PathBuf, MachineError> {
     let iso = common.iso.clone().ok_or_else(crate::iso::no_iso)?;
-    let dir = work.join(DIR);
-    let out = dir.clone();
+    let shared = work.join(DIR);
     let extracting = tokio::task::spawn_blocking(move || {
         let fault = |why: String| {
             MachineError::Launch(format!(
@@ -174,22 +176,18 @@ async fn extract(common: &Common, work: &Path) -> Result<PathBuf, MachineError> 
             ))
         };
         let pxeboot = iso.pxeboot.clone().map_err(fault)?;
-        // What an attempt that failed has left.
-        match fs::remove_dir_all(&out) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(file_error("remove", &out, &error));
-            }
-            _ => {}
-        }
-        fs::create_dir(&out).map_err(|error| file_error("create", &out, &error))?;
+        let out = fs::create_dir_all(&shared)
+            .and_then(|()| tempfile::tempdir_in(&shared))
+            .map_err(|error| file_error("create", &shared, &error))?;
+        check_room(&shared, pxeboot.size().div_ceil(1 << 20))?;
         kolea_iso::Iso::open(&iso.path)
-            .and_then(|opened| pxeboot.extract(&opened, &out))
-            .map_err(|error| fault(error.to_string()))
+            .and_then(|opened| pxeboot.extract(&opened, out.path()))
+            .map_err(|error| fault(error.to_string()))?;
+        Ok(out.keep())
     });
     extracting
         .await
-        .map_err(|error| MachineError::Harness(error.to_string()))??;
-    Ok(dir)
+        .map_err(|error| MachineError::Harness(error.to_string()))?
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub fn start(
     let asked_for_durations = path.is_some();
     let durations =
         Durations::new(path.unwrap_or_else(|| paths::cache_dir().join("durations.json")));
-    let cases = cases(&selected);
+    let mut cases = cases(&selected);
     let stream = |accelerator: Option<&str>, image: &Path| {
         let distro = settings.distro.name.as_deref();
         let arch = &settings.selection.arch;
@@ -104,11 +104,8 @@ pub fn start(
             ..qemu(settings, &image, iso.as_deref())
         }))
         .map_err(Failure::usage)?;
-    for test in &selected.run {
-        platform
-            .check(&test.needs)
-            .map_err(|error| Failure::usage(anyhow!("{}: {error}", test.name)))?;
-    }
+    needs::set_aside_on(&platform, &mut selected, settings)?;
+    cases.retain(|case| selected.run.contains(&case.test));
     runtime
         .block_on(platform.check_image(selected.run.iter().map(|test| &test.needs)))
         .map_err(Failure::usage)?;

@@ -23,7 +23,7 @@ pub(super) fn check(test: &TestCase) -> Vec<String> {
         Some(Served::Directory(directory)) => Some(directory),
         _ => None,
     });
-    let has_server = directory.is_some() || test.needs.boot_from.is_some_and(BootFrom::is_pxe);
+    let has_server = directory.is_some() || test.needs.boot_from.is_some_and(BootFrom::is_served);
     let mut told = Vec::new();
     for path in paths(&config.text) {
         let is_own = OWN.contains(&path);

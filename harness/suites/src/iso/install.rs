@@ -33,6 +33,9 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
         is_live(&context).await?,
         "the kernel command line is not a live system's",
     )?;
+    if scenario.boot_from().is_served() {
+        came_from_the_server(&context).await?;
+    }
     if scenario.from_ram {
         let mounted = context.ssh("findmnt -n /run/media/iso").await?;
         expect(
@@ -80,11 +83,8 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
     // Its own words are in the test's output; the last of them are in the verdict.
     context.check_ok(&install).await?;
     if scenario.online {
-        let requests = context.site()?.requests();
         expect(
-            requests.iter().any(|request| {
-                request.path == ServerNeeds::METAL_PATH && request.status == Some(200)
-            }),
+            was_fetched(&context, ServerNeeds::METAL_PATH)?,
             "the installer did not fetch the image from the server",
         )?;
     }
@@ -117,6 +117,28 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
         multipath::is_below(&context, "/").await?;
     }
     Ok(())
+}
+
+/// The live system's root file system is the server's, and there is none on an ISO.
+async fn came_from_the_server(context: &TestContext) -> TestResult {
+    expect(
+        was_fetched(context, ServerNeeds::ROOTFS_PATH)?,
+        "the live system did not fetch its root file system from the server",
+    )?;
+    let line = context.check_ok("cat /proc/cmdline").await?;
+    expect(
+        !line.contains(".liveiso="),
+        format!("the live system has its root file system from the ISO: {line}"),
+    )
+}
+
+/// Whether the machine got what its server has at that path.
+fn was_fetched(context: &TestContext, path: &str) -> Result<bool, TestFailure> {
+    let requests = context.site()?.requests();
+    let mut whole = requests
+        .iter()
+        .filter(|request| request.status == Some(200));
+    Ok(whole.any(|request| request.path == path))
 }
 
 /// The config of this machine, with a unit that says when the system is up.

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use kolea_iso::Minimal;
 use kolea_model::ExitCode;
 
 use super::{directories, failure};
 use crate::args::GlobalArgs;
-use crate::cmd::Outcome;
+use crate::cmd::{Failure, Outcome};
 
 /// What `kolea iso extract` does.
 #[derive(Debug, Clone, Subcommand)]
@@ -34,6 +35,13 @@ pub struct MinimalIsoArgs {
 /// Runs the subcommand.
 pub fn main(global: &GlobalArgs, command: &ExtractCommand) -> Outcome {
     let ExtractCommand::MinimalIso(args) = command;
+    if let Some(url) = &args.rootfs_url
+        && (url.is_empty() || url.contains(char::is_whitespace))
+    {
+        return Err(Failure::usage(anyhow!(
+            "--rootfs-url {url:?} is no URL: it becomes one kernel argument"
+        )));
+    }
     let minimal = Minimal {
         directories: directories(global)?,
         rootfs_url: args.rootfs_url.clone(),

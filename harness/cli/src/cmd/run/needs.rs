@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use kolea_machine::Provisioning;
 use kolea_model::{SkipReason, TestCase};
+use kolea_qemu::QemuPlatform;
 use kolea_suite::Selected;
 
 use super::super::Failure;
@@ -60,6 +61,38 @@ pub fn unsupported(test: &TestCase, settings: &Settings) -> Option<SkipReason> {
             "it has {of_ignition}, and machines are provisioned otherwise (--provision {provisioning})"
         ),
     })
+}
+
+/// Sets aside the tests that the live ISO, or the image to be installed, is not fit for. All else that an image or the host lacks is an
+/// error, and so is this for a test that was asked for by its very name.
+pub fn set_aside_on(
+    platform: &QemuPlatform,
+    selected: &mut Selected,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let mut told = BTreeSet::new();
+    let mut run = Vec::new();
+    for test in std::mem::take(&mut selected.run) {
+        let Err(why) = platform.check(&test.needs) else {
+            run.push(test);
+            continue;
+        };
+        if test.needs.boot_from.is_none() || settings.selection.patterns.contains(&test.name) {
+            return Err(Failure::usage(anyhow!("{}: {why}", test.name)));
+        }
+        told.insert(why.clone());
+        let reason = SkipReason::Deselected { rule: why };
+        selected.skipped.push((test, reason));
+    }
+    let told: Vec<String> = told.into_iter().collect();
+    if run.is_empty() && !told.is_empty() {
+        return Err(Failure::no_tests(anyhow!(told.join("; "))));
+    }
+    for why in told {
+        warn(format_args!("some tests are skipped: {why}"));
+    }
+    selected.run = run;
+    Ok(())
 }
 
 /// Sets aside the tests that ask for what is not supported yet, or not in this run, in one warning for each sort. One that was
