@@ -89,6 +89,18 @@ fn an_iso_is_recognised_by_what_is_in_it() {
         stderr.contains("is an ISO, and platform `qemu`"),
         "{stderr}"
     );
+    // One that was changed is not what a minimal one is made of. Scenarios that need that are left out, and an error if named.
+    let (code, _, stderr) = run(&[
+        "iso", "kargs", "modify", "-a", "own", "-o", "own.iso", image,
+    ]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let profile = profile();
+    let testiso = ["testiso", "own.iso", "-b", profile.to_str().unwrap()];
+    for (pattern, expected) in [("miniso-install.b*", 4), ("miniso-install.bios", 2)] {
+        let (code, _, stderr) = run(&[&testiso[..], &[pattern]].concat());
+        assert_eq!(code, Some(expected), "{stderr}");
+        assert!(stderr.contains("it has kernel arguments"), "{stderr}");
+    }
     // Without one, tests that need it are left out, and an error if named.
     let (code, _, stderr) = run(&["testiso", "iso-live-login.bios"]);
     assert_eq!(code, Some(2), "{stderr}");
