@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -158,6 +159,99 @@ fn a_config_that_is_none_is_refused() {
     assert!(dir.is_as_it_was());
     dir.ok("iso ignition embed --no-validate -i bad.ign live.iso");
     assert_eq!(dir.ok("iso ignition show live.iso"), "{}");
+}
+
+#[test]
+fn keyfiles_go_in_and_out() {
+    let dir = Dir::new(&Sample::live("coreos"));
+    std::fs::create_dir(dir.path("other")).unwrap();
+    for (name, text) in [
+        ("a.nmconnection", "[connection]\nid=a\n"),
+        ("b", "b\n"),
+        ("other/b", "c"),
+    ] {
+        std::fs::write(dir.path(name), text).unwrap();
+    }
+    dir.fails(
+        "iso network extract live.iso",
+        1,
+        "live.iso: no network keyfiles are embedded",
+    );
+    dir.ok("iso network embed -k a.nmconnection --keyfile b -o out.iso live.iso");
+    assert!(dir.is_as_it_was());
+    dir.ok("iso ignition embed -i config.ign out.iso");
+    assert_eq!(
+        dir.ok("iso network extract out.iso"),
+        "########## a.nmconnection ##########\n[connection]\nid=a\n\n########## b ##########\nb\n"
+    );
+    assert!(
+        dir.ok("iso inspect out.iso")
+            .contains("with the file etc/coreos-firstboot-network/a.nmconnection\n")
+    );
+    dir.fails(
+        "iso network embed -k other/b out.iso",
+        2,
+        "out.iso: the image already has embedded network keyfiles; use -f to replace them",
+    );
+    dir.ok("iso network embed --force -k other/b out.iso");
+    assert_eq!(
+        dir.ok("iso network extract --directory new/dir out.iso"),
+        "new/dir/b\n"
+    );
+    assert_eq!(dir.read("new/dir/b"), b"c");
+    let mode = dir.path("new/dir/b").metadata().unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    dir.fails(
+        "iso network extract -C new/dir out.iso",
+        1,
+        "cannot write new/dir/b: File exists",
+    );
+
+    assert_eq!(dir.ok("iso ignition show out.iso"), CONFIG);
+    dir.ok("iso network remove out.iso");
+    assert_eq!(dir.ok("iso ignition show out.iso"), CONFIG);
+    dir.ok("iso ignition remove out.iso");
+    assert!(dir.read("out.iso") == dir.before);
+    let piped = dir.run("iso network embed -k b -o - live.iso");
+    dir.ok("iso network embed -k b live.iso");
+    assert!(piped.stdout == dir.read("live.iso"));
+}
+
+#[test]
+fn keyfiles_that_cannot_be_embedded_are_refused() {
+    let mut sample = Sample::live("coreos");
+    let dir = Dir::new(&sample);
+    std::fs::create_dir(dir.path("other")).unwrap();
+    std::fs::write(dir.path("b"), "b").unwrap();
+    std::fs::write(dir.path("other/b"), "c").unwrap();
+    dir.fails(
+        "iso network embed -k b -k other/b live.iso",
+        2,
+        r#"several keyfiles are named "b"; rename all but one"#,
+    );
+    dir.fails(
+        "iso network embed -k nowhere live.iso",
+        2,
+        "cannot read keyfile nowhere",
+    );
+    let missing = dir.run("iso network embed live.iso");
+    assert_eq!(missing.status.code(), Some(2));
+    sample.file("/coreos/features.json", "{}");
+    std::fs::write(dir.path("old.iso"), sample.build()).unwrap();
+    dir.fails(
+        "iso network embed -k b old.iso",
+        2,
+        "old.iso: the image takes no network keyfiles",
+    );
+    std::fs::write(dir.path("plain.iso"), Sample::default().build()).unwrap();
+    for words in ["embed -k b", "extract", "remove"] {
+        dir.fails(
+            &format!("iso network {words} plain.iso"),
+            2,
+            "plain.iso: the image has no embed area",
+        );
+    }
+    assert!(dir.is_as_it_was());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::copy::{Copied, copy};
 use crate::error::IsoError;
 use crate::ignition::{IgnitionArea, Usage};
 use crate::kargs::{Edited, KargsArea, KargsEdit};
+use crate::network::{NetworkChange, check_network};
 use crate::patch::Patch;
 use crate::source::FileSource;
 use crate::volume::Iso;
@@ -23,6 +24,8 @@ pub struct EmbedRequest {
     pub directories: Vec<String>,
     /// What happens to the Ignition config.
     pub ignition: Option<IgnitionChange>,
+    /// What happens to NetworkManager's keyfiles.
+    pub network: Option<NetworkChange>,
     /// What happens to the kernel arguments.
     pub kargs: Option<KargsChange>,
     /// Hides the boot catalog from firmware, as kola does: it then boots the image as a disk, also where it is one that could be
@@ -58,7 +61,7 @@ pub enum KargsChange {
 pub struct Embedded {
     /// How the image was copied; none if it was changed in place, or written to a pipe.
     pub copied: Option<Copied>,
-    /// How full the area for the Ignition config is, if that was changed.
+    /// How full the area for the Ignition config and the keyfiles is, if that was changed.
     pub ignition: Option<Usage>,
     /// The kernel arguments, if those were changed.
     pub kargs: Option<Edited>,
@@ -162,10 +165,19 @@ fn plan(image: &File, path: &Path, request: &EmbedRequest) -> Result<(Patch, Emb
         ignition: None,
         kargs: None,
     };
-    if let Some(change) = &request.ignition {
+    if request.ignition.is_some() || request.network.is_some() {
         let area = IgnitionArea::find(&iso, &request.directories)?;
-        let (archive, _) = area.read(&iso)?;
-        let (bytes, usage) = area.fill(&changed(archive, change)?)?;
+        let (mut archive, _) = area.read(&iso)?;
+        if let Some(change) = &request.ignition {
+            change.apply(&mut archive)?;
+        }
+        if let Some(change) = &request.network {
+            if matches!(change, NetworkChange::Embed { .. }) {
+                check_network(&iso, &request.directories)?;
+            }
+            change.apply(&mut archive)?;
+        }
+        let (bytes, usage) = area.fill(&archive)?;
         writes.push((area.offset, bytes));
         embedded.ignition = Some(usage);
     }
@@ -189,17 +201,19 @@ fn plan(image: &File, path: &Path, request: &EmbedRequest) -> Result<(Patch, Emb
     Ok((Patch::new(writes)?, embedded))
 }
 
-fn changed(mut archive: Archive, change: &IgnitionChange) -> Result<Archive, IsoError> {
-    match change {
-        IgnitionChange::Embed { config, replace } => {
-            if archive.files.contains_key(CONFIG) && !replace {
-                return Err(IsoError::AlreadyEmbedded);
+impl IgnitionChange {
+    fn apply(&self, archive: &mut Archive) -> Result<(), IsoError> {
+        match self {
+            IgnitionChange::Embed { config, replace } => {
+                if archive.files.contains_key(CONFIG) && !replace {
+                    return Err(IsoError::AlreadyEmbedded);
+                }
+                archive.files.insert(CONFIG.to_owned(), config.clone());
             }
-            archive.files.insert(CONFIG.to_owned(), config.clone());
+            IgnitionChange::Remove => {
+                archive.files.remove(CONFIG);
+            }
         }
-        IgnitionChange::Remove => {
-            archive.files.remove(CONFIG);
-        }
+        Ok(())
     }
-    Ok(archive)
 }

@@ -72,10 +72,24 @@ pub enum IsoError {
     /// There is a config already.
     #[error("the image already has an embedded Ignition config; use -f to replace it")]
     AlreadyEmbedded,
-    /// The config doesn't fit.
+    /// There are keyfiles already.
+    #[error("the image already has embedded network keyfiles; use -f to replace them")]
+    NetworkAlreadyEmbedded,
+    /// Its initramfs takes no keyfiles.
     #[error(
-        "the Ignition config does not fit: it takes {needed} bytes once compressed, and the embed area has {size}; \
-         let it fetch its larger files by URL"
+        "the image takes no network keyfiles: they need an initramfs with the feature `live-initrd-network` ({looked_for})"
+    )]
+    NoNetwork {
+        /// What was looked for.
+        looked_for: String,
+    },
+    /// What is to be the name of a keyfile is that of a directory, or none.
+    #[error("{0:?} is no name for a keyfile; name a file, such as eth0.nmconnection")]
+    KeyfileName(String),
+    /// The config doesn't fit, or the keyfiles, or both.
+    #[error(
+        "the Ignition config and the network keyfiles do not fit: they take {needed} bytes once compressed, and the embed area has \
+         {size}; let the config fetch its larger files by URL"
     )]
     IgnitionTooLarge {
         /// What the compressed archive takes, in bytes.

@@ -1,5 +1,5 @@
-//! Live ISO images as CoreOS builds them: what they are, and the areas in them that wait for an Ignition config and for kernel
-//! arguments.
+//! Live ISO images as CoreOS builds them: what they are, and the areas in them that wait for an Ignition config, for NetworkManager's
+//! keyfiles, and for kernel arguments.
 //!
 //! The layout of those areas, and the bytes that are written there, are coreos-installer's; `docs/iso.md` describes both. Whatever is
 //! read is checked first, since an image may be damaged or malicious: nothing here panics, or takes memory that the image does not
@@ -18,6 +18,7 @@ mod kargs;
 mod kernel;
 mod minimal;
 mod miniso;
+mod network;
 mod partitions;
 mod patch;
 mod pxeboot;
@@ -41,6 +42,7 @@ pub use inspect::{BootFile, IgnitionReport, Inspection, KargsReport, OsReport, T
 pub use kargs::{Edited, KargsArea, KargsEdit, KargsPlace};
 pub use minimal::{Minimal, check_minimal, extract_minimal};
 pub use miniso::Miniso;
+pub use network::{NetworkChange, check_keyfile_name, check_network, keyfiles};
 pub use partitions::{GptPartition, MbrPartition, Partitions};
 pub use pxeboot::Pxeboot;
 pub use source::{FileSource, ReadAt};

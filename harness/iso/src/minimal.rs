@@ -86,8 +86,12 @@ fn find(iso: &Iso, directories: &[String]) -> Result<Packed, IsoError> {
 /// What was put into the full image is nothing that its makers knew of.
 fn unless_customised(iso: &Iso, directories: &[String]) -> Result<(), IsoError> {
     let area = IgnitionArea::find(iso, directories)?;
-    if !area.read(iso)?.0.files.is_empty() {
-        let what = "it has an Ignition config,";
+    let (archive, _) = area.read(iso)?;
+    if !archive.files.is_empty() {
+        let what = match IgnitionArea::config(&archive) {
+            Some(_) => "it has an Ignition config,",
+            None => "it has embedded files,",
+        };
         return Err(IsoError::Customised { what });
     }
     let area = KargsArea::find(iso, directories)?;

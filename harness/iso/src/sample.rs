@@ -80,7 +80,10 @@ impl Sample {
             sample.file(&format!("/{path}"), contents);
         }
         for (name, contents) in [
-            ("features.json", r#"{"installer-config": true}"#.to_owned()),
+            (
+                "features.json",
+                r#"{"installer-config": true, "live-initrd-network": true}"#.to_owned(),
+            ),
             (
                 "igninfo.json",
                 r#"{"file": "images/ignition.img"}"#.to_owned(),

@@ -108,6 +108,102 @@ fn a_config_is_embedded_shown_replaced_and_removed() {
     }
 }
 
+fn embed_keyfiles(names: &[&str], replace: bool) -> EmbedRequest {
+    let keyfiles = names
+        .iter()
+        .map(|name| (name.to_string(), format!("id={name}\n").into_bytes()));
+    EmbedRequest {
+        network: Some(NetworkChange::Embed {
+            keyfiles: keyfiles.collect(),
+            replace,
+        }),
+        ..request()
+    }
+}
+
+/// All files in the embed area.
+fn files_in(path: &Path) -> Vec<String> {
+    let iso = Iso::open(path).unwrap();
+    let area = IgnitionArea::find(&iso, &directories()).unwrap();
+    area.read(&iso).unwrap().0.files.into_keys().collect()
+}
+
+#[test]
+fn keyfiles_and_a_config_leave_each_other_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let iso = iso_in(dir.path(), &Sample::live("nestos"));
+    let before = std::fs::read(&iso).unwrap();
+    let remove_keyfiles = EmbedRequest {
+        network: Some(NetworkChange::Remove),
+        ..request()
+    };
+    let remove_config = EmbedRequest {
+        ignition: Some(IgnitionChange::Remove),
+        ..request()
+    };
+
+    embed_in_place(&iso, &embed_keyfiles(&["b", "a"], false)).unwrap();
+    embed_in_place(&iso, &embed_config(CONFIG, false)).unwrap();
+    let (a, b, c) = (
+        "etc/coreos-firstboot-network/a",
+        "etc/coreos-firstboot-network/b",
+        "etc/coreos-firstboot-network/c",
+    );
+    assert_eq!(files_in(&iso), ["config.ign", a, b]);
+    let error = embed_in_place(&iso, &embed_keyfiles(&["c"], false)).unwrap_err();
+    assert!(matches!(error, IsoError::NetworkAlreadyEmbedded), "{error}");
+    embed_in_place(&iso, &embed_keyfiles(&["c"], true)).unwrap();
+    assert_eq!(files_in(&iso), ["config.ign", c]);
+    let image = Iso::open(&iso).unwrap();
+    let area = IgnitionArea::find(&image, &directories()).unwrap();
+    let (archive, _) = area.read(&image).unwrap();
+    assert_eq!(keyfiles(&archive), [("c", &b"id=c\n"[..])].into());
+    embed_in_place(&iso, &remove_config).unwrap();
+    assert_eq!(files_in(&iso), [c]);
+    for _ in 0..2 {
+        embed_in_place(&iso, &remove_keyfiles).unwrap();
+        assert_eq!(difference(&before, &std::fs::read(&iso).unwrap()), None);
+    }
+
+    // Both at once are the same as one after the other.
+    let both = EmbedRequest {
+        ignition: embed_config(CONFIG, false).ignition,
+        ..embed_keyfiles(&["a"], false)
+    };
+    let mut at_once = Vec::new();
+    embed_to_writer(&iso, &mut at_once, &both).unwrap();
+    embed_in_place(&iso, &embed_keyfiles(&["a"], false)).unwrap();
+    embed_in_place(&iso, &embed_config(CONFIG, false)).unwrap();
+    assert!(at_once == std::fs::read(&iso).unwrap());
+    embed_in_place(&iso, &remove_keyfiles).unwrap();
+    assert_eq!(files_in(&iso), ["config.ign"]);
+}
+
+#[test]
+fn keyfiles_need_an_initramfs_that_takes_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sample = Sample::live("coreos");
+    let refused = |sample: &Sample, expected: &str| {
+        let iso = iso_in(dir.path(), sample);
+        let error = embed_in_place(&iso, &embed_keyfiles(&["a"], false)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(files_in(&iso), [""; 0]);
+    };
+    sample.file("/coreos/features.json", r#"{"live-initrd-network": 1}"#);
+    refused(&sample, "/coreos/features.json: invalid type");
+    sample.file("/coreos/features.json", "{}");
+    refused(&sample, "(/coreos/features.json does not have it)");
+    sample.files.remove("/coreos/features.json");
+    refused(
+        &sample,
+        "(no /coreos/features.json, no /nestos/features.json)",
+    );
+    let iso = iso_in(dir.path(), &Sample::live("coreos"));
+    let error = embed_in_place(&iso, &embed_keyfiles(&["../a"], false)).unwrap_err();
+    assert!(matches!(error, IsoError::KeyfileName(_)), "{error}");
+    assert_eq!(files_in(&iso), [""; 0]);
+}
+
 #[test]
 fn kernel_arguments_are_changed_in_all_places_and_reset() {
     let dir = tempfile::tempdir().unwrap();
@@ -157,6 +253,22 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
     };
     assert_eq!(size, IGNITION_SIZE);
     assert!(needed > 2 * IGNITION_SIZE, "{needed}");
+
+    // Each would fit without the other.
+    let half = noise[..IGNITION_SIZE / 2 + 100].to_vec();
+    let keyfiles = |contents: &Vec<u8>| NetworkChange::Embed {
+        keyfiles: [("a".to_owned(), contents.clone())].into(),
+        replace: false,
+    };
+    let both = EmbedRequest {
+        network: Some(keyfiles(&half)),
+        ..embed_config(&noise[IGNITION_SIZE..][..half.len()], false)
+    };
+    let error = embed_in_place(&iso, &both).unwrap_err();
+    assert!(
+        matches!(error, IsoError::IgnitionTooLarge { .. }),
+        "{error}"
+    );
 
     let most = "x".repeat(KARGS_SIZE - KARGS.len() - 2);
     let error = embed_in_place(&iso, &append(&format!("{most}y"))).unwrap_err();

@@ -1,9 +1,11 @@
-//! `kolea iso`: what a live ISO is, and the Ignition config and the kernel arguments in it, with coreos-installer's flags.
+//! `kolea iso`: what a live ISO is, and the Ignition config, the network keyfiles and the kernel arguments in it, with
+//! coreos-installer's flags.
 
 mod extract;
 mod ignition;
 mod inspect;
 mod kargs;
+mod network;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,9 @@ pub enum IsoCommand {
     /// The Ignition config that a live system is provisioned with
     #[command(subcommand)]
     Ignition(ignition::IgnitionCommand),
+    /// The NetworkManager keyfiles of a live system
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
     /// The kernel arguments of a live system
     #[command(subcommand)]
     Kargs(kargs::KargsCommand),
@@ -57,6 +62,7 @@ pub fn main(invocation: &Invocation, args: &IsoArgs) -> Outcome {
     let global = &invocation.cli.global;
     match &args.command {
         IsoCommand::Ignition(command) => ignition::main(global, command),
+        IsoCommand::Network(command) => network::main(global, command),
         IsoCommand::Kargs(command) => kargs::main(global, command),
         IsoCommand::Extract(command) => extract::main(global, command),
         IsoCommand::Inspect(args) => inspect::main(global, args),
