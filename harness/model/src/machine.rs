@@ -1,5 +1,6 @@
 //! What a machine is made of.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -53,6 +54,9 @@ pub struct MachineNeeds {
     /// Whether the disk image to be installed is on that server (compiled-in tests).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metal: bool,
+    /// NetworkManager keyfiles by name, which are embedded in the live ISO that it boots from (compiled-in tests).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_keyfiles: BTreeMap<String, String>,
     /// Whether the guest may reach the Internet and the host (tag `needs-internet`).
     pub internet: bool,
     /// Whether the base checks and the console rules are left out (tag `skip-base-checks`).
@@ -252,6 +256,9 @@ pub struct MachineSpec {
     /// Whether it gets no config, so that nobody can log in.
     #[serde(default)]
     pub console_only: bool,
+    /// NetworkManager keyfiles by name, which are embedded in the live ISO.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_keyfiles: BTreeMap<String, String>,
     /// Kernel arguments for every boot.
     #[serde(default)]
     pub kernel_args: Option<String>,

@@ -330,6 +330,7 @@ impl Platform for FakePlatform {
             server: needs.server.clone(),
             boot_from: needs.boot_from,
             console_only: needs.console_only,
+            network_keyfiles: needs.network_keyfiles.clone(),
             kernel_args: needs.kernel_args.clone(),
             firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
             hostname: self.hostname(0),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kolea_iso::{
     EmbedRequest, IgnitionArea, IgnitionChange, IsoError, KargsArea, KargsChange, KargsEdit,
-    Minimal, Pxeboot,
+    Minimal, NetworkChange, Pxeboot,
 };
 use kolea_machine::MachineError;
 use kolea_machine::profile::Profile;
@@ -43,6 +43,8 @@ pub struct LiveIso {
     is_mute: bool,
     /// Whether a minimal ISO can be made of it, or why not.
     pub minimal: Result<(), String>,
+    /// Whether network keyfiles can be put into it, or why not.
+    network: Result<(), String>,
 }
 
 impl LiveIso {
@@ -61,11 +63,13 @@ impl LiveIso {
         let is_mute = KargsArea::find(&iso, &directories)
             .is_ok_and(|area| !area.current.split_whitespace().any(is_console));
         let minimal = kolea_iso::check_minimal(&iso, &directories);
+        let network = kolea_iso::check_network(&iso, &directories);
         Ok(LiveIso {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             directories,
             is_mute,
             minimal: minimal.map_err(|error| error.to_string()),
+            network: network.map_err(|error| error.to_string()),
             pxeboot: Pxeboot::find(&iso).map_err(|error| error.to_string()),
         })
     }
@@ -92,6 +96,12 @@ impl LiveIso {
                 config: config.as_bytes().to_vec(),
                 replace: true,
             }),
+            network: (!spec.network_keyfiles.is_empty()).then(|| NetworkChange::Embed {
+                keyfiles: (spec.network_keyfiles.iter())
+                    .map(|(name, text)| (name.clone(), text.clone().into_bytes()))
+                    .collect(),
+                replace: true,
+            }),
             kargs: (!append.is_empty()).then(|| {
                 KargsChange::Edit(KargsEdit {
                     append,
@@ -100,6 +110,25 @@ impl LiveIso {
             }),
             hide_el_torito: spec.boot_from == Some(BootFrom::IsoAsDisk),
         }
+    }
+}
+
+/// Whether the keyfiles that a machine is to have can be put into its copy. The error is one line for people.
+pub fn check_keyfiles(spec: &MachineSpec, iso: Option<&LiveIso>) -> Result<(), String> {
+    if spec.network_keyfiles.is_empty() {
+        return Ok(());
+    }
+    for name in spec.network_keyfiles.keys() {
+        kolea_iso::check_keyfile_name(name).map_err(|error| error.to_string())?;
+    }
+    match (spec.boot_from.filter(|boot_from| !boot_from.is_pxe()), iso) {
+        (Some(_), Some(iso)) => {
+            (iso.network.as_ref().copied()).map_err(|why| format!("{}: {why}", iso.path.display()))
+        }
+        _ => Err(
+            "network keyfiles are embedded in a live ISO, and the machine boots from none"
+                .to_owned(),
+        ),
     }
 }
 
@@ -187,6 +216,7 @@ impl LiveIso {
             is_mute: false,
             pxeboot,
             minimal: Err("it has no miniso.dat".to_owned()),
+            network: Ok(()),
         }
     }
 }
@@ -217,10 +247,44 @@ mod tests {
         };
         let request = iso.request(&spec, "{}", "console=x");
         assert!(!request.hide_el_torito && request.ignition.is_none() && request.kargs.is_none());
+        assert_eq!(request.network, None);
         iso.is_mute = true;
         let Some(KargsChange::Edit(edit)) = iso.request(&spec, "{}", "console=x").kargs else {
             panic!("it stays mute")
         };
         assert_eq!(edit.append, ["console=x"]);
+    }
+
+    #[test]
+    fn keyfiles_are_for_machines_that_boot_from_an_iso_which_takes_them() {
+        let mut iso = LiveIso::sample(Err(String::new()));
+        let mut spec = MachineSpec {
+            boot_from: Some(BootFrom::MinimalIso),
+            ..MachineSpec::default()
+        };
+        assert_eq!(check_keyfiles(&spec, None), Ok(()));
+        let name = "eth0.nmconnection";
+        spec.network_keyfiles = [(name.to_owned(), "id=a".to_owned())].into();
+        assert_eq!(check_keyfiles(&spec, Some(&iso)), Ok(()));
+        let request = iso.request(&spec, "{}", "console=x");
+        assert!(request.ignition.is_some());
+        let Some(NetworkChange::Embed { keyfiles, .. }) = request.network else {
+            panic!("{:?}", request.network)
+        };
+        assert_eq!(keyfiles, [(name.to_owned(), b"id=a".to_vec())].into());
+
+        let refused = |spec: &MachineSpec, iso: &LiveIso, expected: &str| {
+            let error = check_keyfiles(spec, Some(iso)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        for boot_from in [None, Some(BootFrom::Pxe)] {
+            spec.boot_from = boot_from;
+            refused(&spec, &iso, "the machine boots from none");
+        }
+        spec.boot_from = Some(BootFrom::IsoAsDisk);
+        iso.network = Err("it has not".to_owned());
+        refused(&spec, &iso, "/l.iso: it has not");
+        spec.network_keyfiles = [("a/b".to_owned(), String::new())].into();
+        refused(&spec, &iso, "no name for a keyfile");
     }
 }

@@ -19,7 +19,7 @@ use kolea_model::{BootFrom, DiskSpec, Firmware, HostMount, MachineNeeds, Machine
 use self::resolve::disks;
 use crate::boot::{self, Edits};
 use crate::command_line::{self, Accelerator};
-use crate::iso::no_iso;
+use crate::iso::{check_keyfiles, no_iso};
 use crate::launch::{self, Common, launch};
 use crate::machine::QemuMachine;
 use crate::start::Lives;
@@ -70,6 +70,7 @@ impl QemuPlatform {
     pub fn check(&self, needs: &MachineNeeds) -> Result<(), String> {
         let spec = self.resolve(needs);
         let common = &self.common;
+        check_keyfiles(&spec, common.iso.as_ref())?;
         if spec.boot_from.is_none() {
             sectors::check(
                 &common.image,

@@ -125,6 +125,7 @@ pub(super) fn resolve(platform: Option<&dyn Platform>, needs: &MachineNeeds) -> 
             private_network: needs.private_network,
             host_forwards: needs.host_forwards.clone(),
             server: needs.server.clone(),
+            network_keyfiles: needs.network_keyfiles.clone(),
             kernel_args: needs.kernel_args.clone(),
             firstboot_kernel_args: needs.firstboot_kernel_args.clone(),
             ..MachineSpec::default()

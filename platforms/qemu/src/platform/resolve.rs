@@ -54,6 +54,7 @@ impl QemuPlatform {
             server,
             boot_from,
             console_only: needs.console_only,
+            network_keyfiles: needs.network_keyfiles.clone(),
             kernel_args: boot::joined(of_all.as_deref(), needs.kernel_args.as_deref()),
             firstboot_kernel_args: boot::joined(
                 self.firstboot_kernel_args.as_deref(),
