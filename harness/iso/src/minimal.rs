@@ -61,10 +61,12 @@ pub fn extract_minimal(iso: &Path, out: &Path, minimal: &Minimal) -> Result<(), 
 /// Looks whether a minimal ISO can be made of an image.
 ///
 /// # Errors
-/// It has no `miniso.dat`, or that is damaged, or something was put into the image.
-pub fn check_minimal(iso: &Iso, directories: &[String]) -> Result<(), IsoError> {
-    find(iso, directories)?;
-    unless_customised(iso, directories)
+/// It has no `miniso.dat`, or that is damaged, or something was put into the image, or the kernel arguments do not fit (the minimal
+/// one has the same areas).
+pub fn check_minimal(iso: &Iso, minimal: &Minimal) -> Result<(), IsoError> {
+    find(iso, &minimal.directories)?;
+    unless_customised(iso, &minimal.directories)?;
+    with_arguments(iso, minimal).map(drop)
 }
 
 fn find(iso: &Iso, directories: &[String]) -> Result<Packed, IsoError> {

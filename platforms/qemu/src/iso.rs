@@ -19,6 +19,7 @@ use crate::disk::{check_room, file_error};
 use crate::files::names;
 use crate::hardware::{Hardware, Origin};
 use crate::launch::Common;
+use crate::pxe;
 use crate::steps::Steps;
 
 /// The live ISO in a machine's drive.
@@ -62,7 +63,7 @@ impl LiveIso {
         let is_console = |word: &str| word.starts_with("console=");
         let is_mute = KargsArea::find(&iso, &directories)
             .is_ok_and(|area| !area.current.split_whitespace().any(is_console));
-        let minimal = kolea_iso::check_minimal(&iso, &directories);
+        let minimal = kolea_iso::check_minimal(&iso, &minimal_of(&directories));
         let network = kolea_iso::check_network(&iso, &directories);
         Ok(LiveIso {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
@@ -75,11 +76,8 @@ impl LiveIso {
     }
 
     /// What the minimal ISO is to be that is made of it.
-    pub fn minimal_request(&self, rootfs_url: String) -> Minimal {
-        Minimal {
-            directories: self.directories.clone(),
-            rootfs_url: Some(rootfs_url),
-        }
+    pub fn minimal_request(&self) -> Minimal {
+        minimal_of(&self.directories)
     }
 
     /// What is to be different in a machine's copy. `console`: the argument for the one that we read.
@@ -129,6 +127,14 @@ pub fn check_keyfiles(spec: &MachineSpec, iso: Option<&LiveIso>) -> Result<(), S
             "network keyfiles are embedded in a live ISO, and the machine boots from none"
                 .to_owned(),
         ),
+    }
+}
+
+/// A minimal ISO that fetches its root file system from the machine's own server.
+fn minimal_of(directories: &[String]) -> Minimal {
+    Minimal {
+        directories: directories.to_vec(),
+        rootfs_url: Some(pxe::rootfs_url()),
     }
 }
 

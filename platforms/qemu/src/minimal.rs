@@ -44,7 +44,7 @@ pub async fn prepare(
 async fn make(common: &Common, out: PathBuf) -> Result<PathBuf, MachineError> {
     let iso = common.iso.clone().ok_or_else(no_iso)?;
     let making = tokio::task::spawn_blocking(move || {
-        let request = iso.minimal_request(pxe::rootfs_url());
+        let request = iso.minimal_request();
         kolea_iso::extract_minimal(&iso.path, &out, &request).map_err(|error| {
             MachineError::Launch(format!(
                 "cannot make a minimal ISO of {}: {error}",
