@@ -253,6 +253,28 @@ async fn a_silent_server_does_not_answer_until_either_gives_up() {
     assert_eq!(log.matches("/silent unanswered for ").count(), 2, "{log}");
 }
 
+/// Nothing else happens, so the clock goes on to what is waited for.
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_for_a_minute_is_closed() {
+    let rig = Rig::new().await;
+    rig.site.put("/a", "a");
+    let addresses = rig.server.addresses();
+    for (address, request) in [
+        (addresses.http, ""),
+        (addresses.https, ""),
+        (addresses.http, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ] {
+        let begun = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer.is_empty(), request.is_empty());
+        let waited = begun.elapsed().as_secs();
+        assert!((60..70).contains(&waited), "{address}: {waited}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_listens_once_a_server_is_dropped() {
     let rig = Rig::new().await;
