@@ -32,11 +32,13 @@ macro_rules! tests {
 }
 
 tests! {
+    "iso-as-disk.4k.uefi" live::boots: "the live ISO boots as a disk with UEFI and with a config, beside a disk with sectors of 4096 bytes";
     "iso-as-disk.bios" live::boots: "the live ISO boots as a disk, with a config";
     "iso-as-disk.uefi" live::boots: "the live ISO boots as a disk with UEFI, with a config";
     "iso-as-disk.uefi-secure" live::boots: "the live ISO boots as a disk with Secure Boot, with a config";
     "iso-install.bios" install::installs: "the live system installs from a server to a disk, and what was installed boots";
     "iso-live-boot.bios" live::boots: "the live ISO boots as a CD, with a config";
+    "iso-live-login.4k.uefi" live::logs_in: "the live ISO boots with UEFI and without a config beside a disk with sectors of 4096 bytes, and its user is logged in on the console";
     "iso-live-login.bios" live::logs_in: "the live ISO boots without a config, and its user is logged in on the console";
     "iso-live-login.uefi" live::logs_in: "the live ISO boots with UEFI and without a config, and its user is logged in on the console";
     "iso-live-login.uefi-secure" live::logs_in: "the live ISO boots with Secure Boot and without a config, and its user is logged in on the console";
@@ -44,9 +46,11 @@ tests! {
     "iso-offline-install-fromram.bios" install::installs: "a live system in memory installs to a disk, and what was installed boots";
     "iso-offline-install.bios" install::installs: "the live system installs to a disk, and what was installed boots";
     "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
+    "iso-offline-install.mpath.uefi" install::installs: "the live system installs to a disk on two paths with UEFI, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
     "miniso-install.4k.uefi" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "miniso-install.bios" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk, and what was installed boots";
+    "miniso-install.uefi" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk with UEFI, and what was installed boots";
     "pxe-offline-install.4k.uefi" install::installs: "a live system from the network installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "pxe-offline-install.bios" install::installs: "a live system from the network installs to a disk, and what was installed boots";
     "pxe-offline-install.rootfs-appended.bios" install::installs: "a live system from the network, all of it in its initramfs, installs to a disk, and what was installed boots";
@@ -62,7 +66,7 @@ struct Scenario {
     login: bool,
     install: bool,
     from_ram: bool,
-    /// Of what is installed to: sectors of 4096 bytes, and two paths.
+    /// Of the disk that is there beside the ISO, which is what is installed to: sectors of 4096 bytes, and two paths.
     large_sectors: bool,
     multipath: bool,
     /// What is installed comes from a server.
@@ -124,7 +128,7 @@ impl Scenario {
                 false => self.install.then_some(INSTALL_MIB),
             },
             boot_from: Some(self.boot_from()),
-            additional_disks: match self.install {
+            additional_disks: match self.install || self.large_sectors {
                 true => vec![DiskSpec {
                     size_gib: Some(TARGET_GIB),
                     multipath: self.multipath,
@@ -188,6 +192,7 @@ mod tests {
         assert!(scenario.needs().additional_disks[0].multipath);
         let scenario = Scenario::of("iso-as-disk.uefi-secure");
         assert!(scenario.as_disk && !scenario.install);
+        assert!(scenario.needs().additional_disks.is_empty());
         assert_eq!(scenario.firmware, Firmware::UefiSecure);
         let booted = |name| Scenario::of(name).needs().boot_from;
         assert_eq!(booted("pxe-online-install.bios"), Some(BootFrom::Pxe));
@@ -201,6 +206,10 @@ mod tests {
         assert_eq!(scenario.boot_from(), BootFrom::MinimalIso);
         assert!(scenario.install && !scenario.online && scenario.large_sectors);
         assert!(Scenario::of("iso-live-login.bios").needs().console_only);
+        let disk = &Scenario::of("iso-live-login.4k.uefi")
+            .needs()
+            .additional_disks[0];
+        assert_eq!(disk.sectors.logical(), 4096);
         let needs = Scenario::of("iso-offline-install.bios").needs();
         assert_eq!((needs.additional_disks.len(), needs.kernel_args), (1, None));
     }
