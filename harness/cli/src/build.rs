@@ -105,8 +105,23 @@ impl Build {
         self.optional("live-iso")
     }
 
+    /// The disk image that live systems install from a server to a disk with such sectors: the one that was named, or the build's. For
+    /// sectors of 4096 bytes it is rather the build's own, since few images are for both.
+    pub fn metal_image_of(
+        build: Option<&Build>,
+        named: Option<&Path>,
+        sectors: Sectors,
+    ) -> Option<PathBuf> {
+        let built = || build?.metal_image(sectors);
+        let named = || named.map(Path::to_path_buf);
+        match sectors {
+            Sectors::Native4k => built().or_else(named),
+            _ => named().or_else(built),
+        }
+    }
+
     /// The disk image for metal, if the build has one, and it was fetched; packed or not.
-    pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
+    fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
         let kind = match sectors {
             Sectors::Native4k => "metal4k",
             _ => "metal",

@@ -84,6 +84,39 @@ fn an_artefact_that_cannot_be_used_says_what_to_run() {
 }
 
 #[test]
+fn what_is_installed_from_a_server_is_made_for_the_sectors_of_the_disk() {
+    let fake = Fake::new();
+    let named = Path::new("named.img.lz4");
+    let chosen = |images: &str, named, sectors| {
+        fake.build("latest", images);
+        let build = fake.find(None).unwrap();
+        let chosen = Build::metal_image_of(build.as_ref(), named, sectors)?;
+        Some(chosen.file_name()?.to_str()?.to_owned())
+    };
+    let both = r#"{"metal": {"path": "there.qcow2"}, "metal4k": {"path": "there4k.raw"}}"#;
+    let (small, large) = (Sectors::default(), Sectors::Native4k);
+    fake.build("latest", both);
+    std::fs::write(fake.0.path().join("builds/latest/x86_64/there4k.raw"), "").unwrap();
+    for (images, named, sectors, expected) in [
+        (both, None, small, Some("there.qcow2")),
+        (both, None, large, Some("there4k.raw")),
+        (both, Some(named), small, Some("named.img.lz4")),
+        (both, Some(named), large, Some("there4k.raw")),
+        ("{}", Some(named), large, Some("named.img.lz4")),
+        ("{}", None, large, None),
+        // It was not fetched.
+        (r#"{"metal": {"path": "away.raw.xz"}}"#, None, small, None),
+    ] {
+        let found = chosen(images, named, sectors);
+        assert_eq!(
+            found.as_deref(),
+            expected,
+            "{images}: {named:?}, {sectors:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_build_is_an_error() {
     let fake = Fake::new();
     fake.build("latest", "7");

@@ -200,15 +200,9 @@ impl Settings {
         }
     }
 
-    /// The disk image that live systems install from a server to a disk with such sectors: the one that was named, or the build's. For
-    /// sectors of 4096 bytes it is rather the build's own, since few images are for both.
+    /// The disk image that live systems install from a server to a disk with such sectors.
     pub fn metal_image(&self, sectors: Sectors) -> Option<PathBuf> {
-        let built = || self.build.as_ref()?.metal_image(sectors);
-        let named = || self.metal_image.clone();
-        match sectors {
-            Sectors::Native4k => built().or_else(named),
-            _ => named().or_else(built),
-        }
+        Build::metal_image_of(self.build.as_ref(), self.metal_image.as_deref(), sectors)
     }
 
     /// Why there is no live ISO, if there is none that can be used.

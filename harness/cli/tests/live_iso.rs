@@ -39,19 +39,12 @@ fn a_live_iso_boots_logs_in_and_installs() {
     let tree = root.path().join("live");
     write_test(&tree, "cd", NEEDS, LIVE);
     write_test(&tree, "again", NEEDS, AGAIN);
-    let (iso, profile) = (fixture_iso(), profile());
-    let mut run = LiveRun::start(
-        &tree,
-        &[
-            "--qemu-iso",
-            iso.to_str().unwrap(),
-            "-b",
-            profile.to_str().unwrap(),
-            "ext.live.*",
-            "iso-live-login.bios",
-            "iso-offline-install.bios",
-        ],
-    );
+    let tests = [
+        "ext.live.*",
+        "iso-live-login.bios",
+        "iso-offline-install.bios",
+    ];
+    let mut run = LiveRun::start_with_iso(&tree, &tests);
     run.passes();
     for test in ["ext.live.cd", "ext.live.again"] {
         let origin = run.origin_of(test);

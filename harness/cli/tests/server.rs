@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 
 use support::live::{LiveRun, are_gone, relays_of, signal};
-use support::{fixture_iso, profile, write_file, write_test};
+use support::{write_file, write_test};
 
 const EXCLUSIVE: &str = "## kola:\n##   exclusive: true\n##   freshBoot: true";
 /// What the kernel argument names. It merges what the machine would have got without it.
@@ -79,7 +79,8 @@ fn write_failing(tree: &Path, name: &str, url: &str) {
 fn what_ignition_fetches_arrives_or_it_says_why_not() {
     let root = tempfile::tempdir().unwrap();
     let tree = root.path().join("server");
-    let url = "\n##   appendFirstbootKernelArgs: ignition.config.url=http://10.0.2.10/start.ign";
+    // The additional interface is on a network with the same addresses, where there is no server.
+    let url = "\n##   additionalNics: 1\n##   appendFirstbootKernelArgs: ignition.config.url=http://10.0.2.10/start.ign";
     write_test(&tree, "url/test.sh", &format!("{EXCLUSIVE}{url}"), URL);
     write_file(&tree, "url/kolea-serve/start.ign", START);
     write_test(&tree, "offline", EXCLUSIVE, OFFLINE);
@@ -94,17 +95,7 @@ fn what_ignition_fetches_arrives_or_it_says_why_not() {
     ] {
         write_file(&tree, &format!("installer/kolea-serve/{path}"), text);
     }
-    let (iso, profile) = (fixture_iso(), profile());
-    let mut run = LiveRun::start(
-        &tree,
-        &[
-            "--qemu-iso",
-            iso.to_str().unwrap(),
-            "-b",
-            profile.to_str().unwrap(),
-            "ext.server.*",
-        ],
-    );
+    let mut run = LiveRun::start_with_iso(&tree, &["ext.server.*"]);
     assert_eq!(run.wait().code(), Some(1), "{}", run.said());
     let mut wrong = Vec::new();
     for name in ["url", "offline", "installer"] {

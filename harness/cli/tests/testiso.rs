@@ -76,21 +76,14 @@ fn external_tests_boot_over_the_network() {
     write_test(&tree, "fetched", &needs("pxe"), &fetched);
     let appended = format!("{BY_NETWORK}[[ ! -e /run/rootfs.img ]]");
     write_test(&tree, "appended", &needs("pxe-rootfs-appended"), &appended);
-    let (iso, profile) = (fixture_iso(), profile());
-    let mut run = LiveRun::start(
-        &tree,
-        &[
-            "--qemu-iso",
-            iso.to_str().unwrap(),
-            "-b",
-            profile.to_str().unwrap(),
-            "--pxe-kargs",
-            "flag=a,b",
-            "--pxe-kargs",
-            "flag2",
-            "ext.net.*",
-        ],
-    );
+    let arguments = [
+        "--pxe-kargs",
+        "flag=a,b",
+        "--pxe-kargs",
+        "flag2",
+        "ext.net.*",
+    ];
+    let mut run = LiveRun::start_with_iso(&tree, &arguments);
     run.passes();
     for (test, agent) in [("fetched", "curl/"), ("appended", "iPXE/")] {
         let requests = run.artefact_of(&format!("ext.net.{test}"), "requests.txt");
@@ -101,6 +94,34 @@ fn external_tests_boot_over_the_network() {
         assert_eq!(rootfs.len(), 1, "{requests}");
         assert!(rootfs[0].contains(agent), "{requests}");
     }
+}
+
+/// CoreOS's live ISOs name no console, and the log-in is to be seen all the same.
+#[test]
+fn an_iso_without_a_console_gets_the_one_that_is_read() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mute = root.path().join("mute.iso");
+    let modified = kolea()
+        .args([
+            "iso",
+            "kargs",
+            "modify",
+            "-d",
+            "console=ttyS0,115200n8",
+            "-o",
+        ])
+        .args([&mute, &fixture_iso()])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = texts(&modified);
+    assert!(modified.status.success(), "{stderr}");
+    assert!(
+        !stdout.contains("console=") && !stderr.contains("warning"),
+        "{stdout} {stderr}"
+    );
+    let profile = profile();
+    let arguments = ["-b", profile.to_str().unwrap(), "iso-live-login.bios"];
+    LiveRun::start_on(&mute, root.path(), &arguments).passes();
 }
 
 #[test]

@@ -29,6 +29,14 @@ impl LiveRun {
         LiveRun::start_with(image, tree, arguments, |_| {})
     }
 
+    /// Starts it with the fixture's live ISO and profile as well.
+    pub fn start_with_iso(tree: &Path, arguments: &[&str]) -> LiveRun {
+        let (iso, profile) = (super::fixture_iso(), super::profile());
+        let paths = [&iso, &profile].map(|path| path.to_str().unwrap());
+        let live = ["--qemu-iso", paths[0], "-b", paths[1]];
+        LiveRun::start(tree, &[&live, arguments].concat())
+    }
+
     /// Starts it with the cache of other runs.
     pub fn start_with_cache(tree: &Path, cache: &Path, arguments: &[&str]) -> LiveRun {
         LiveRun::start_on_with_cache(&super::fixture(), tree, cache, arguments)
