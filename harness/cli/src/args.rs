@@ -81,7 +81,7 @@ pub enum Command {
     /// Boot an image in QEMU, with its console or a shell on this terminal
     Qemuexec(Box<QemuexecArgs>),
     /// Run the tests of live ISOs
-    Testiso(Box<TestisoArgs>),
+    Testiso(Box<RunArgs>),
     /// Draw how a machine boots (not yet)
     Bootchart(NotYetArgs),
 }
@@ -158,17 +158,6 @@ pub struct HttpServerArgs {
     /// The port; 0 for any that is free
     #[arg(short = 'P', long, default_value_t = 8000)]
     pub port: u16,
-}
-
-/// `kolea testiso`.
-#[derive(Debug, Clone, Args)]
-pub struct TestisoArgs {
-    /// What `run` takes.
-    #[command(flatten)]
-    pub run: RunArgs,
-    /// Without effect: what is installed comes from the ISO itself, and is not verified
-    #[arg(short = 'S', hide = true)]
-    pub inst_insecure: bool,
 }
 
 /// A subcommand that is not there yet: whatever is said to it gets the same answer.

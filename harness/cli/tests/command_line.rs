@@ -88,7 +88,10 @@ fn what_is_not_built_in_is_one_line() {
             "qemuexec a.qcow2 -i nothing.ign",
             "cannot read config nothing.ign",
         ),
-        ("testiso -S iso-live-login.bios", "no live ISO"),
+        (
+            "testiso -S --inst-insecure=true iso-live-login.bios",
+            "no live ISO",
+        ),
         ("bootchart", "`kolea bootchart` is not supported yet"),
         ("run --sharding 1/2", "--sharding: "),
         (

@@ -37,7 +37,6 @@ pub const FOREIGN: &[Foreign] = foreign![
     "qemu-secex-ignition-pubkey" Text,
     "qemu-secex-hostkey" Text,
     "qemu-cex" Bool,
-    "inst-insecure" Bool,
     "stream" Text "aws",
     "aws-credentials-file" Text "aws",
     "aws-region" Text "aws",

@@ -34,6 +34,9 @@ pub struct QemuArgs {
     /// Kernel arguments of live systems that boot over the network (PXE), between blanks
     #[arg(long, value_name = "ARGUMENTS")]
     pub pxe_kargs: Vec<String>,
+    /// Without effect: what is installed is never verified
+    #[arg(short = 'S', long, hide = true)]
+    pub inst_insecure: bool,
     /// KVM or emulation; `auto` tries KVM with a tiny guest first
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
