@@ -3,6 +3,7 @@
 
 mod install;
 mod live;
+mod network;
 
 use kolea_machine::{NativeTest, TestContext, TestFailure, TestResult};
 use kolea_model::{BootFrom, DiskSpec, Firmware, MachineNeeds, Sectors};
@@ -48,8 +49,11 @@ tests! {
     "iso-offline-install.mpath.bios" install::installs: "the live system installs to a disk on two paths, and what was installed boots from multipath's map of it";
     "iso-offline-install.mpath.uefi" install::installs: "the live system installs to a disk on two paths with UEFI, and what was installed boots from multipath's map of it";
     "iso-offline-install.uefi" install::installs: "the live system installs to a disk with UEFI, and what was installed boots";
+    "miniso-install.4k.nm.uefi" install::installs: "a minimal ISO with a network keyfile installs to a disk with sectors of 4096 bytes, and what was installed has the keyfile";
     "miniso-install.4k.uefi" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "miniso-install.bios" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk, and what was installed boots";
+    "miniso-install.nm.bios" install::installs: "a minimal ISO with a network keyfile installs to a disk, and what was installed has the keyfile";
+    "miniso-install.nm.uefi" install::installs: "a minimal ISO with a network keyfile installs to a disk with UEFI, and what was installed has the keyfile";
     "miniso-install.uefi" install::installs: "a minimal ISO, which fetches its root file system, installs to a disk with UEFI, and what was installed boots";
     "pxe-offline-install.4k.uefi" install::installs: "a live system from the network installs to a disk with sectors of 4096 bytes, and what was installed boots";
     "pxe-offline-install.bios" install::installs: "a live system from the network installs to a disk, and what was installed boots";
@@ -74,6 +78,8 @@ struct Scenario {
     pxe: bool,
     rootfs_appended: bool,
     minimal: bool,
+    /// The ISO has a network keyfile.
+    keyfile: bool,
 }
 
 impl Scenario {
@@ -94,6 +100,7 @@ impl Scenario {
             // A minimal ISO installs what is in its root file system.
             online: has("install") && !has("offline") && !has("miniso"),
             minimal: has("miniso"),
+            keyfile: has("nm"),
             pxe: has("pxe"),
             rootfs_appended: name.contains(".rootfs-appended."),
         }
@@ -144,6 +151,10 @@ impl Scenario {
             firmware: Some(self.firmware),
             metal: self.online,
             console_only: self.login,
+            network_keyfiles: match self.keyfile {
+                true => network::keyfiles(),
+                false => Default::default(),
+            },
             skip_base_checks: true,
             ..MachineNeeds::default()
         }
@@ -205,6 +216,9 @@ mod tests {
         let scenario = Scenario::of("miniso-install.4k.uefi");
         assert_eq!(scenario.boot_from(), BootFrom::MinimalIso);
         assert!(scenario.install && !scenario.online && scenario.large_sectors);
+        assert!(scenario.needs().network_keyfiles.is_empty());
+        let scenario = Scenario::of("miniso-install.4k.nm.uefi");
+        assert!(scenario.minimal && scenario.needs().network_keyfiles.len() == 1);
         assert!(Scenario::of("iso-live-login.bios").needs().console_only);
         let disk = &Scenario::of("iso-live-login.4k.uefi")
             .needs()

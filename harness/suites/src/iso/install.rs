@@ -6,7 +6,7 @@ use kolea_model::ServerNeeds;
 
 use crate::multipath;
 
-use super::{Scenario, expect, has_argument, is_live};
+use super::{Scenario, expect, has_argument, is_live, network};
 
 /// The disk, by the serial number that kola and kolea give it.
 const TARGET: &str = "/dev/disk/by-id/virtio-disk1";
@@ -44,6 +44,11 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
         )?;
     }
 
+    if scenario.keyfile {
+        network::has_networkmanager(&context).await?;
+        network::is_used(&context, "the live system").await?;
+    }
+
     let done = format!("{installer}-test-OK");
     context
         .put(CONFIG, &installed_config(&context, &done)?)
@@ -75,10 +80,14 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
         ),
         false => String::new(),
     };
+    let copy = match scenario.keyfile {
+        true => "--copy-network ",
+        false => "",
+    };
     // The installed system speaks where the live one does.
     let consoles = "$(grep -o '\\bconsole=[^ ]*' /proc/cmdline | sed 's/^/--append-karg /')";
     let install = format!(
-        "sudo {installer} install {source}--ignition-file {CONFIG} --append-karg {ARGUMENT} {multipath}{consoles} {target}"
+        "sudo {installer} install {source}{copy}--ignition-file {CONFIG} --append-karg {ARGUMENT} {multipath}{consoles} {target}"
     );
     // Its own words are in the test's output; the last of them are in the verdict.
     context.check_ok(&install).await?;
@@ -115,6 +124,9 @@ pub async fn installs(context: TestContext, scenario: Scenario) -> TestResult {
     )?;
     if scenario.multipath {
         multipath::is_below(&context, "/").await?;
+    }
+    if scenario.keyfile {
+        network::is_used(&context, "the installed system").await?;
     }
     Ok(())
 }
