@@ -14,6 +14,8 @@ const CLONE: &str = r#"set -euo pipefail
 [[ $(uname -m) == aarch64 ]]
 [[ -x /usr/local/bin/kolet-wake ]]
 [[ $(</sys/class/tty/console/active) == ttyAMA0 ]]
+# Where udev does not announce it, systemd waits for it for a minute and a half.
+systemctl is-active serial-getty@ttyAMA0.service
 echo "clock=$(date +%s)"
 echo "uuid=$(</proc/sys/kernel/random/uuid)""#;
 
