@@ -79,7 +79,7 @@ fn write_failing(tree: &Path, name: &str, url: &str) {
 fn what_ignition_fetches_arrives_or_it_says_why_not() {
     let root = tempfile::tempdir().unwrap();
     let tree = root.path().join("server");
-    // The additional interface is on a network with the same addresses, where there is no server.
+    // The additional interface is on a network with the same addresses, and may be the way to the server.
     let url = "\n##   additionalNics: 1\n##   appendFirstbootKernelArgs: ignition.config.url=http://10.0.2.10/start.ign";
     write_test(&tree, "url/test.sh", &format!("{EXCLUSIVE}{url}"), URL);
     write_file(&tree, "url/kolea-serve/start.ign", START);

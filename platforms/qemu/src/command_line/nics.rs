@@ -28,17 +28,8 @@ impl Args {
             let (host, guest) = (forward.host.unwrap_or_default(), forward.guest);
             let _infallible = write!(primary, ",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
         }
-        let _infallible = write!(primary, ",hostname={}{restrict}", spec.hostname);
-        if let Some(Relayed { program, addresses }) = &devices.server {
-            for (port, at) in [(80, addresses.http), (443, addresses.https)] {
-                let _infallible = write!(
-                    primary,
-                    ",guestfwd=tcp:{}:{port}-cmd:{program} {} {at}",
-                    ServerNeeds::ADDRESS,
-                    relay::COMMAND
-                );
-            }
-        }
+        let server = devices.server.as_ref().map(to_server).unwrap_or_default();
+        let _infallible = write!(primary, ",hostname={}{restrict}{server}", spec.hostname);
         let mut primary = OsString::from(primary);
         let mut boot = String::new();
         if let Some(Netboot { dir, file }) = netboot {
@@ -50,7 +41,8 @@ impl Args {
         self.add("-netdev", primary);
         let device = self.arch.virtio("net");
         self.add("-device", format!("{device},netdev=eth0{boot}"));
-        // Each on a network of its own. Tests know kola's addresses.
+        // Each on a network of its own. Tests know kola's addresses. The server is on all of them: they have the same addresses, and
+        // the guest may take any for its way there.
         for number in 1..=spec.nics {
             let (address, mac) = (30 + number, number - 1);
             let place = match self.arch {
@@ -59,7 +51,7 @@ impl Args {
             };
             self.add(
                 "-netdev",
-                format!("user,id=eth{number},dhcpstart=10.0.2.{address}{restrict}"),
+                format!("user,id=eth{number},dhcpstart=10.0.2.{address}{restrict}{server}"),
             );
             self.add(
                 "-device",
@@ -71,6 +63,15 @@ impl Args {
             self.add("-device", format!("{device},netdev=private,mac={mac}"));
         }
     }
+}
+
+/// Options of a network on which the machine's server is.
+fn to_server(relayed: &Relayed) -> String {
+    let Relayed { program, addresses } = relayed;
+    let (address, relay) = (ServerNeeds::ADDRESS, relay::COMMAND);
+    [(80, addresses.http), (443, addresses.https)]
+        .map(|(port, at)| format!(",guestfwd=tcp:{address}:{port}-cmd:{program} {relay} {at}"))
+        .concat()
 }
 
 #[cfg(test)]
@@ -167,13 +168,20 @@ mod tests {
             ..Devices::default()
         };
         let mut args = Args::new(Arch::X86_64);
-        args.nics(&MachineSpec::default(), &devices, None);
-        assert_eq!(
-            args.words[1],
-            "user,id=eth0,hostfwd=tcp:127.0.0.1:0-:22,hostname=,restrict=on,\
-             guestfwd=tcp:10.0.2.10:80-cmd:/proc/7/exe __relay 127.0.0.1:1080,\
-             guestfwd=tcp:10.0.2.10:443-cmd:/proc/7/exe __relay 127.0.0.1:1443"
-        );
+        let spec = MachineSpec {
+            nics: 1,
+            ..MachineSpec::default()
+        };
+        args.nics(&spec, &devices, None);
+        let server = "guestfwd=tcp:10.0.2.10:80-cmd:/proc/7/exe __relay 127.0.0.1:1080,\
+             guestfwd=tcp:10.0.2.10:443-cmd:/proc/7/exe __relay 127.0.0.1:1443";
+        for (word, network) in [
+            (1, "user,id=eth0,hostfwd=tcp:127.0.0.1:0-:22,hostname="),
+            (5, "user,id=eth1,dhcpstart=10.0.2.31"),
+        ] {
+            let expected = format!("{network},restrict=on,{server}");
+            assert_eq!(args.words[word], expected[..]);
+        }
     }
 
     #[test]
